@@ -1,0 +1,2 @@
+//! Benchmarks of procsys.
+fn main() {}
