@@ -3,6 +3,9 @@
 //!
 //! A missing fixture is a failure that says what to run, never a skip.
 
+pub mod gosuites;
+pub mod native;
+pub mod normalise;
 mod process;
 
 pub use process::{Outcome, run};

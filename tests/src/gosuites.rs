@@ -1,0 +1,189 @@
+//! Go's own test suites as programs: building one from a GOROOT, running it,
+//! and reading from its output how each of its tests ended.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::{fixture, run};
+
+/// How each test and subtest ended, by its name: `PASS`, `FAIL` or `SKIP`.
+/// A name that occurs twice keeps its results in the order they were printed.
+pub type Results = BTreeMap<String, Vec<String>>;
+
+/// One run of a suite.
+#[derive(Debug)]
+pub struct SuiteRun {
+    /// How each test and subtest ended.
+    pub results: Results,
+    /// The exit code, or `None` when the time limit ended the run.
+    pub code: Option<i32>,
+    /// The last lines of what it printed, for a message about a difference.
+    pub tail: String,
+}
+
+impl SuiteRun {
+    /// How many tests ended as `result`.
+    pub fn count(&self, result: &str) -> usize {
+        self.results.values().flatten().filter(|r| *r == result).count()
+    }
+
+    /// How many tests ended at all.
+    pub fn total(&self) -> usize {
+        self.results.values().map(Vec::len).sum()
+    }
+
+    /// The tests that did not end in the same way in `other`, one a line, and
+    /// the exit codes when those differ.
+    pub fn differences(&self, other: &SuiteRun) -> Vec<String> {
+        let names: std::collections::BTreeSet<_> =
+            self.results.keys().chain(other.results.keys()).collect();
+        let shown =
+            |r: Option<&Vec<String>>| r.map_or_else(|| "not run".to_owned(), |r| r.join("+"));
+        let mut lines: Vec<String> = names
+            .into_iter()
+            .map(|name| (name, self.results.get(name), other.results.get(name)))
+            .filter(|(_, one, two)| one != two)
+            .map(|(name, one, two)| format!("{name}: {} / {}", shown(one), shown(two)))
+            .collect();
+        if self.code != other.code {
+            lines.push(format!("exit code: {:?} / {:?}", self.code, other.code));
+        }
+        lines
+    }
+}
+
+/// The GOROOT whose suites are run: a Go distribution with its `*_test.go`.
+///
+/// # Panics
+/// When no fixture holds both the compiler and the tests.
+pub fn goroot() -> PathBuf {
+    let root = fixture("go").canonicalize().expect("the fixture exists");
+    for part in ["bin/go", "src/os/os_test.go"] {
+        assert!(root.join(part).exists(), "{} has no {part}: run `make fixtures`", root.display());
+    }
+    root
+}
+
+/// The static test program of `package`, built once per Go version and kept in
+/// the user's cache directory.
+///
+/// # Panics
+/// When it can't be built; the compiler's messages are shown.
+pub fn test_program(goroot: &Path, package: &str) -> PathBuf {
+    let program = cache(goroot).join(format!("{}.test", package.replace('/', "_")));
+    if program.exists() {
+        return program;
+    }
+    // Built beside its place and then moved there: a run that is stopped half
+    // way leaves no half program, and two runs at once do not disturb each other.
+    let unfinished = program.with_extension(format!("{}.unfinished", std::process::id()));
+    println!("building the test program of {package} (kept for the next run)");
+    let mut command = go(goroot);
+    command.args(["test", "-c", "-o"]).arg(&unfinished).arg(".");
+    command.current_dir(goroot.join("src").join(package)).env("CGO_ENABLED", "0");
+    let outcome = run(&mut command, Duration::from_secs(300));
+    assert!(outcome.success(), "{command:?}\n{outcome}");
+    std::fs::rename(&unfinished, &program).expect("the cache directory is writable");
+    program
+}
+
+/// Runs a suite's program as `go test` would: in the package's source folder,
+/// where its test data is, with the GOROOT that it was built from.
+pub fn run_suite(goroot: &Path, package: &str, program: &Path, limit: Duration) -> SuiteRun {
+    let mut command = Command::new(program);
+    command.arg("-test.v").current_dir(goroot.join("src").join(package));
+    command.env("GOROOT", goroot).env("GOTOOLCHAIN", "local");
+    command.env("GOCACHE", cache(goroot).join("build"));
+    command.env("PATH", path_with(goroot));
+    // The suite ends itself a little earlier, with a stack dump of every
+    // goroutine, which tells more than a kill does.
+    command.arg(format!("-test.timeout={}s", limit.as_secs().saturating_sub(5).max(1)));
+    let outcome = run(&mut command, limit);
+    let all = outcome.all();
+    let lines: Vec<&str> = all.lines().collect();
+    SuiteRun {
+        results: read_results(&outcome.stdout),
+        code: outcome.code,
+        tail: lines[lines.len().saturating_sub(60)..].join("\n"),
+    }
+}
+
+/// Reads the `--- PASS: name (0.00s)` lines. What a test prints without a line
+/// end puts such a mark in the middle of a line, so it is looked for anywhere.
+fn read_results(output: &str) -> Results {
+    let mut results = Results::new();
+    for line in output.lines() {
+        for result in ["PASS", "FAIL", "SKIP"] {
+            let mark = format!("--- {result}: ");
+            let Some(at) = line.find(&mark) else { continue };
+            let name = line[at + mark.len()..].split(' ').next().unwrap_or_default();
+            results.entry(name.to_owned()).or_default().push(result.to_owned());
+        }
+    }
+    results
+}
+
+/// The go command of `goroot`, kept from reaching for other toolchains or
+/// from being steered by the user's own Go settings.
+fn go(goroot: &Path) -> Command {
+    let mut command = Command::new(goroot.join("bin/go"));
+    command
+        .env("GOROOT", goroot)
+        .env("GOTOOLCHAIN", "local")
+        .env("GOFLAGS", "")
+        .env("GOENV", "off");
+    command.env("GOCACHE", cache(goroot).join("build")).env("PATH", path_with(goroot));
+    command
+}
+
+/// `PATH` with the GOROOT's own commands first: some tests call `go`.
+fn path_with(goroot: &Path) -> String {
+    let rest = std::env::var("PATH").unwrap_or_default();
+    format!("{}:{rest}", goroot.join("bin").display())
+}
+
+/// Where the test programs of this Go version are kept.
+fn cache(goroot: &Path) -> PathBuf {
+    let version = std::fs::read_to_string(goroot.join("VERSION")).unwrap_or_default();
+    let version =
+        version.lines().next().filter(|v| v.starts_with("go")).unwrap_or_else(|| {
+            panic!("{}/VERSION does not start with a Go version", goroot.display())
+        });
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into()));
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|v| !v.is_empty())
+        .map_or_else(|| home().join(".cache"), PathBuf::from);
+    let folder = base.join("procsys").join(format!("gosuites-{version}"));
+    std::fs::create_dir_all(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    folder
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_found_with_indentation_and_behind_other_output() {
+        let results = read_results(
+            "=== RUN   TestA\nnoise--- PASS: TestA (0.00s)\n    --- SKIP: TestA/b_c (0.10s)\n",
+        );
+        assert_eq!(results["TestA"], ["PASS"]);
+        assert_eq!(results["TestA/b_c"], ["SKIP"]);
+    }
+
+    #[test]
+    fn a_test_missing_on_one_side_is_a_difference() {
+        let one = SuiteRun {
+            results: read_results("--- PASS: TestA (0s)"),
+            code: Some(0),
+            tail: String::new(),
+        };
+        let two = SuiteRun { results: Results::new(), code: Some(2), tail: String::new() };
+        assert_eq!(
+            one.differences(&two),
+            ["TestA: PASS / not run", "exit code: Some(0) / Some(2)"]
+        );
+    }
+}
