@@ -7,6 +7,7 @@ pub mod gosuites;
 pub mod native;
 pub mod normalise;
 mod process;
+pub mod programs;
 
 pub use process::{Outcome, run};
 
