@@ -4,8 +4,10 @@
 //! A missing fixture is a failure that says what to run, never a skip.
 
 pub mod gosuites;
+pub mod gvisor;
 pub mod native;
 pub mod normalise;
+pub mod oci;
 mod process;
 pub mod programs;
 
