@@ -1,2 +1,46 @@
-//! Benchmarks of procsys.
-fn main() {}
+//! `procsys-bench`: what a patch costs, measured against the unpatched program.
+//!
+//! Stock and patched take turns on one processor; a figure is the median of the
+//! ratios of many short rounds. A second copy of the stock program takes part
+//! as well: its ratio is the noise floor, and no row means more than that.
+
+mod args;
+mod cost;
+mod plan;
+mod programs;
+mod report;
+mod rounds;
+mod spawn;
+mod stats;
+mod tracer;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("procsys-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Whether every row is within its limit.
+fn run() -> Result<bool> {
+    let args = args::parse(std::env::args().skip(1))?;
+    let programs = programs::build()?;
+    spawn::pin_to_last_cpu()?;
+    let mut rows = plan::speed(&programs, &args)?;
+    rows.extend(cost::rows(&programs, &args)?);
+    let compared = plan::interceptor(&programs, &args)?;
+    if args.json {
+        println!("{:#}", report::json(&rows, &compared));
+    } else {
+        print!("{}", report::table(&rows, &compared));
+    }
+    Ok(rows.iter().all(report::Row::within))
+}

@@ -1,0 +1,76 @@
+//! Starting a program and waiting for it, with the clock and the kernel's own
+//! account of it.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// What one run took.
+pub(crate) struct Usage {
+    /// From before the start to after the end.
+    pub(crate) wall: Duration,
+    /// The most memory it held, in bytes.
+    pub(crate) peak: u64,
+}
+
+/// Keeps this process and all its children on the last processor allowed to it:
+/// turns are fair only on the same one.
+pub(crate) fn pin_to_last_cpu() -> Result<()> {
+    // SAFETY: a CPU set is plain bits, for which all zeros is a value.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: the kernel fills `size` bytes of a set of that size.
+    let got = unsafe { libc::sched_getaffinity(0, size, &raw mut set) };
+    ensure!(got == 0, "sched_getaffinity: {}", std::io::Error::last_os_error());
+    let last = (0..libc::CPU_SETSIZE as usize)
+        .rev()
+        // SAFETY: the index is below CPU_SETSIZE.
+        .find(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
+        .context("no processor is allowed")?;
+    // SAFETY: as above, for an empty set and an index that was just found in range.
+    unsafe {
+        libc::CPU_ZERO(&mut set);
+        libc::CPU_SET(last, &mut set);
+    }
+    // SAFETY: the kernel reads `size` bytes of a set of that size.
+    let put = unsafe { libc::sched_setaffinity(0, size, &raw const set) };
+    ensure!(put == 0, "sched_setaffinity: {}", std::io::Error::last_os_error());
+    Ok(())
+}
+
+/// Runs a program that must succeed, its output thrown away.
+pub(crate) fn timed(command: &mut Command) -> Result<Usage> {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let start = Instant::now();
+    let child = command.spawn().with_context(|| format!("{command:?}"))?;
+    let (status, peak) = wait(&child)?;
+    let wall = start.elapsed();
+    if !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) != 0 {
+        bail!("{command:?} ended with status {status:#x}");
+    }
+    Ok(Usage { wall, peak })
+}
+
+/// Waits for a child: its status and its peak memory in bytes.
+fn wait(child: &Child) -> Result<(i32, u64)> {
+    let mut status = 0;
+    // SAFETY: the usage record is plain numbers, for which all zeros is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both places live across the call and are of the kernel's types.
+    let waited = unsafe { libc::wait4(child.id() as i32, &raw mut status, 0, &raw mut usage) };
+    ensure!(waited == child.id() as i32, "wait4: {}", std::io::Error::last_os_error());
+    Ok((status, usage.ru_maxrss as u64 * 1024))
+}
+
+/// The one number that a program prints.
+pub(crate) fn figure(command: &mut Command) -> Result<f64> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{command:?}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "{command:?}: {}", output.status);
+    text.trim().parse().with_context(|| format!("{command:?} printed `{text}`, no number"))
+}
