@@ -47,7 +47,7 @@ printf 'a:b:c\n' | xargs -n1 echo got; seq 1 6 | xargs -n2 -P1 echo pair
 printf 'x\ny\n' | while read -r v; do echo "read $v"; done
 expr 6 \* 7; echo $((1 << 20)); printf '%05d|%x|%s\n' 42 255 end
 printf 'y\n' | tee copy | tr y z; cat copy
-hexdump -C table | head -n 2; base64 table; cksum table; comm -12 table table | wc -l
+hexdump -C table | head -n 2; base64 table; sha1sum table
 
 echo "# processes and signals"
 sleep 30 & slept=$!; kill $slept; wait $slept; echo "killed: $?"
@@ -62,9 +62,9 @@ for i in 1 2 3 4 5 6 7 8; do (sleep 0.0$i; echo "job $i" >> jobs) & done; wait; 
 i=0; while [ $i -lt 300 ]; do (exit 0); i=$((i + 1)); done; echo "300 forks"
 i=0; while [ $i -lt 100 ]; do true_=$(echo $i); i=$((i + 1)); done; echo "100 substitutions, last $true_"
 sh -c 'echo $0 $1' zero one; env -i A=1 sh -c 'echo "$A-${B-unset}"'; exec 7> seven; echo to seven >&7; exec 7>&-; cat seven
-(ulimit -n 16; ulimit -n); nice -n 5 nice; setsid sh -c 'echo in a session of its own'
-nohup sh -c 'echo past nohup' 2>/dev/null; sh -c 'sleep 0.3; echo late' & wait $!; echo "status $?"
-flock table echo locked; chroot / "$(realpath "$(command -v busybox)")" echo rooted; echo "status $?"
+(ulimit -n 16; ulimit -n); setsid sh -c 'echo in a session of its own'
+sh -c 'sleep 0.3; echo late' & wait $!; echo "status $?"
+chroot / "$PATH/busybox" echo rooted; echo "status $?"
 usleep 1000; date -u -d @86399 +%T; cal 2 2024 | head -n 3; uname -s; id -u; hostname > /dev/null && echo named
 vi --none > /dev/null 2>&1; echo "status $?"; nonesuch 2>&1; echo "status $?"
 echo "# done"; exit 17

@@ -17,6 +17,8 @@ fn main() -> io::Result<()> {
     if let Some(word) = std::env::args().nth(1) {
         return child(&word);
     }
+    // The usual message names the thread by its number, which differs.
+    std::panic::set_hook(Box::new(|info| eprintln!("panicked: {:?}", info.payload_as_str())));
     files()?;
     children()?;
     threads();

@@ -8,7 +8,8 @@ echo "# words"
 declare -A colour=([sky]=blue [grass]=green); for k in grass sky; do echo "$k ${colour[$k]}"; done
 list=({1..10}); echo "${#list[@]} ${list[*]:2:3} ${list[-1]}"; [[ "abc123" =~ ([a-z]+)([0-9]+) ]] && echo "${BASH_REMATCH[2]}"
 mapfile -t lines < <(printf '%s\n' x y z); echo "${lines[@]}"; printf -v padded '%08.3f' 3.14159; echo "$padded"
-shopt -s extglob globstar nullglob; mkdir -p g/h; : > g/1.txt; : > g/h/2.txt; echo **/*.txt; echo g/!(h)
+shopt -s extglob globstar nullglob
+mkdir -p g/h; : > g/1.txt; : > g/h/2.txt; echo **/*.txt; echo g/!(h)
 
 echo "# substitutions and pipes"
 for ((i = 0; i < 200; i++)); do r=$(echo "$i"); done; echo "$r"
@@ -31,7 +32,7 @@ trap 'echo "ERR trap line"' ERR; false; trap - ERR
 f() { trap 'echo RETURN trap' RETURN; return 6; }; f; echo "status $?"; trap - RETURN
 (trap 'echo "sub EXIT"' EXIT; exit 8); echo "status $?"
 bash_() { "$BASH" --norc --noprofile "$@"; }
-bash_ -c 'trap "echo TERM trap; exit 5" TERM; echo ready > up; while :; do read -t 0.05 < <(sleep 1); done' & p=$!
+"$BASH" --norc -c 'trap "echo TERM trap; exit 5" TERM; echo ready > up; while :; do read -t 0.05 < <(sleep 1); done' & p=$!
 while [[ ! -s up ]]; do sleep 0.02; done; kill $p; wait $p; echo "status $?"
 bash_ -c 'kill -SEGV $$' 2> /dev/null; echo "status $?"; bash_ -c 'kill -PIPE $$'; echo "status $?"
 
