@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,6 +37,14 @@ __attribute__((noreturn, format(printf, 1, 2), unused)) static void die(const ch
 __attribute__((unused)) static const char *path_of(const char *name) {
   const char *path = getenv(name);
   if (!path) die("%s is not set", name);
+  return path;
+}
+
+// The FIFO that the runner made beside the redirected file.
+__attribute__((unused)) static const char *redirected_fifo(void) {
+  static char path[4096];
+  strcpy(path, REDIRECTED);
+  strcpy(strrchr(path, '/'), "/fifo");
   return path;
 }
 
