@@ -1,1 +1,83 @@
-//! How is it given?
+//! How is the answer given?
+//!
+//! One implementation of every action, used by both doors. It asks the kernel
+//! and reads the program's memory only through [`Kernel`], so that unit tests
+//! run it against a fake one.
+//!
+//! What code in this crate may not do, because it runs inside another program
+//! at any of its system calls, on a stack of a few KiB:
+//!
+//! - no allocation, no thread-local storage, no locks, no libc;
+//! - no panic: the shim's link fails if a call to the panic machinery is left;
+//! - no relocation: no static tables of pointers, no function pointers in data;
+//! - no path buffers on the stack: they are in [`Scratch`];
+//! - no floating point.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+mod condition;
+mod emulate;
+mod identity;
+mod kernel;
+mod locate;
+mod memory;
+mod redirect;
+mod report;
+mod retry;
+mod stat;
+
+pub use kernel::{Kernel, nr};
+pub use memory::{PATH_MAX, Scratch};
+
+use procsys_rules::table::{Kind, Table};
+
+/// One system call: its number and arguments, as the program made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The number, as the kernel counts them on x86-64.
+    pub nr: usize,
+    /// The arguments.
+    pub args: [usize; 6],
+}
+
+/// What is to be done with a call before the kernel is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Make the call as it stands.
+    Pass,
+    /// Make this one in its place: its arguments point into the scratch.
+    Replace(Call),
+}
+
+/// Decides about a call before it is made: only redirects act here.
+pub fn before(kernel: &impl Kernel, table: Table<'_>, scratch: &mut Scratch, call: &Call) -> Before {
+    redirect::apply(kernel, table, scratch, call)
+}
+
+/// Gives the answer to a call that the kernel has answered with `result`: the
+/// same result, unless a rule names it.
+pub fn after(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    scratch: &mut Scratch,
+    call: &Call,
+    result: isize,
+) -> isize {
+    if result >= 0 {
+        report::success(kernel, table, call);
+        return result;
+    }
+    let Ok(errno) = u8::try_from(result.unsigned_abs()) else { return result };
+    for rule in table.rules().filter(|r| usize::from(r.call()) == call.nr && r.acts_on(errno)) {
+        if !condition::all_hold(kernel, scratch, rule, call) {
+            continue;
+        }
+        match rule.kind() {
+            Some(Kind::Ignore) => return 0,
+            Some(Kind::ReportErrno) => return -(rule.number() as isize),
+            Some(Kind::Retry) => return retry::again(kernel, scratch, rule, call),
+            _ => {}
+        }
+    }
+    emulate::answer(kernel, table, scratch, call, errno).unwrap_or(result)
+}

@@ -1,1 +1,21 @@
-//! Door 2 of procsys.
+//! Door 2 of procsys: rewrites static binaries so that each of their system
+//! calls passes the hook.
+//!
+//! A pipeline of plain data: [`elf`] reads, [`scan`] finds the sites, [`plan`]
+//! says what is written where, [`emit`] writes it, [`verify`] reads it again
+//! with another reader. [`patch`] is the whole of it for one file.
+
+pub mod cli;
+pub mod elf;
+pub mod emit;
+pub mod error;
+pub mod go;
+pub mod patch;
+pub mod plan;
+pub mod report;
+pub mod rules;
+pub mod scan;
+pub mod shim;
+pub mod verify;
+
+pub use error::Error;

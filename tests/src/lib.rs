@@ -10,6 +10,7 @@ pub mod normalise;
 pub mod oci;
 mod process;
 pub mod programs;
+pub mod session;
 
 pub use process::{Outcome, run};
 

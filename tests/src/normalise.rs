@@ -67,6 +67,20 @@ pub fn number(text: &str, number: &str, name: &str) -> String {
     out + rest
 }
 
+/// Replaces long hexadecimal numbers by `ADDRESS`: a Go program that panics
+/// shows where its stacks and its text lie.
+pub fn addresses(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("0x") {
+        let digits = rest[at + 2..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        out.push_str(&rest[..at]);
+        out.push_str(if digits >= 8 { "ADDRESS" } else { &rest[at..at + 2 + digits] });
+        rest = &rest[at + 2 + digits..];
+    }
+    out + rest
+}
+
 /// Replaces every number by `N`: for tables of processes, where only their
 /// shape and the names in them can be compared.
 pub fn numbers(text: &str) -> String {
@@ -80,6 +94,15 @@ pub fn numbers(text: &str) -> String {
         }
     }
     out
+}
+
+/// A table of processes: numbers hidden, and lines sorted, as the order is that
+/// of the process ids, which begin again at 1 now and then.
+pub fn processes(text: &str) -> String {
+    let text = numbers(text);
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n") + "\n"
 }
 
 /// The names and types in a JSON document, one path a line, without the values:
@@ -128,6 +151,11 @@ mod tests {
     fn only_whole_numbers_are_replaced() {
         assert_eq!(number("12 123 a12 (12)12", "12", "PID"), "PID 123 a12 (PID)PID");
         assert_eq!(numbers("root  123 4:05 sleep"), "root N N:N sleep");
+    }
+
+    #[test]
+    fn only_long_hexadecimal_numbers_are_addresses() {
+        assert_eq!(addresses("f(0xc0000b2420, 0x2b) +0xad1"), "f(ADDRESS, 0x2b) +0xad1");
     }
 
     #[test]

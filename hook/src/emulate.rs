@@ -1,0 +1,268 @@
+//! Emulate: a missing file is answered from memory.
+//!
+//! An open gives a memory file (memfd) with the rule's contents: it needs no
+//! mount and no file, survives pivot_root and chroot, is passed on by fork and
+//! exec, and can be opened again through /proc/…/fd. Its mode is a mark
+//! ([`MARKED_MODES`]) that no other file has, so that later questions about the
+//! descriptor, in any process, get the same answer as those about the path.
+
+use procsys_rules::calls::{self, Question, Shape};
+use procsys_rules::reach::MARKED_MODES;
+use procsys_rules::table::{FileKind, Kind, Probe, Rule, Table};
+use procsys_rules::{errno, path};
+
+use crate::kernel::{
+    AT_SYMLINK_NOFOLLOW, Kernel, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW,
+    O_PATH, O_TRUNC, O_WRONLY, nr,
+};
+use crate::memory::{self, Scratch};
+use crate::stat::Facts;
+use crate::{Call, locate, report, stat};
+
+/// What a marked memory file stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) file: FileKind,
+    accepts_writes: bool,
+}
+
+impl Mark {
+    fn of(rule: Rule<'_>) -> Self {
+        Self { file: rule.file(), accepts_writes: rule.accepts_writes() }
+    }
+
+    fn mode(self) -> u16 {
+        let [refused, accepted, namespace] = MARKED_MODES;
+        match (self.file, self.accepts_writes) {
+            (FileKind::Namespace, _) => namespace,
+            (FileKind::Proc, false) => refused,
+            (FileKind::Proc, true) => accepted,
+        }
+    }
+
+    fn from_mode(mode: u32) -> Option<Self> {
+        let [refused, accepted, namespace] = MARKED_MODES;
+        let mode = u16::try_from(mode).ok()?;
+        if mode == refused {
+            Some(Self { file: FileKind::Proc, accepts_writes: false })
+        } else if mode == accepted {
+            Some(Self { file: FileKind::Proc, accepts_writes: true })
+        } else if mode == namespace {
+            Some(Self { file: FileKind::Namespace, accepts_writes: false })
+        } else {
+            None
+        }
+    }
+}
+
+/// `F_ADD_SEALS` and `F_GET_SEALS` (include/uapi/linux/fcntl.h).
+const F_ADD_SEALS: usize = 1033;
+const F_GET_SEALS: usize = 1034;
+/// `F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE` (same source).
+const SEALED: usize = 0xf;
+/// `F_SEAL_SEAL`: what every tmpfs file has that is not a memory file of ours.
+const F_SEAL_SEAL: usize = 1;
+
+/// What the descriptor stands for, if it is an emulated file: by its mode, and
+/// by what only a memory file has: no name, and seals.
+pub(crate) fn marked(kernel: &impl Kernel, fd: usize) -> Option<Mark> {
+    let stat = stat::of_fd(kernel, fd)?;
+    let mark = Mark::from_mode(stat::mode(&stat))?;
+    let seals = usize::try_from(kernel.call(nr::FCNTL, [fd, F_GET_SEALS, 0, 0, 0, 0])).ok()?;
+    let sealed = if mark.accepts_writes { seals & F_SEAL_SEAL == 0 } else { seals & SEALED == SEALED };
+    (stat::nlink(&stat) == 0 && sealed).then_some(mark)
+}
+
+/// Corrects a successful answer about a descriptor of an emulated file.
+pub(crate) fn correct(kernel: &impl Kernel, table: Table<'_>, call: &Call) {
+    let Some(shape) = calls::shape(call.nr) else { return };
+    let Some((fd, None)) = report::subject(kernel, call, shape) else { return };
+    let Some(mark) = marked(kernel, fd) else { return };
+    let same = |r: &Rule<'_>| r.kind() == Some(Kind::Emulate) && Mark::of(*r) == mark;
+    let permissions = table.rules().find(same).map_or(mark.mode() & 0o777, |r| r.mode());
+    tell(kernel, call, shape.question, Facts::file(mark.file, permissions));
+}
+
+/// Writes facts to where a call of the stat family wants them.
+fn tell(kernel: &impl Kernel, call: &Call, question: Question, facts: Facts) {
+    let to = |arg: u8| call.args.get(usize::from(arg)).copied().unwrap_or(0);
+    match question {
+        Question::Stat(arg) | Question::StatAt(arg, _) => kernel.store(to(arg), &facts.stat()),
+        Question::Statx(arg, _) => kernel.store(to(arg), &facts.statx()),
+        Question::Statfs(arg) => kernel.store(to(arg), &facts.statfs()),
+        _ => {}
+    }
+}
+
+/// The answer of an emulated file to a call that failed with `error`, if a rule
+/// names its path. `None` leaves the kernel's answer.
+pub(crate) fn answer(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    scratch: &mut Scratch,
+    call: &Call,
+    error: u8,
+) -> Option<isize> {
+    let shape = calls::shape(call.nr).filter(|s| s.question != Question::Other)?;
+    let (dirfd, address) = locate::argument(&call.args, shape.paths[0]?)?;
+    let concerned = |r: &Rule<'_>| r.kind() == Some(Kind::Emulate) && r.acts_on(error);
+    if !table.rules().any(|r| concerned(&r)) {
+        return None;
+    }
+    let text = memory::text(kernel, address, &mut scratch.path)?;
+    let len = text.len();
+    let tail = path::hash(path::last(text.split_last()?.1)?);
+    let text = scratch.path.get_mut(..len)?;
+    let rule = table
+        .rules()
+        .filter(|r| concerned(r) && r.may_end_in(tail))
+        .find(|r| locate::is_named(kernel, dirfd, text, r.path()))?;
+    if error != errno::ENOENT && !is_missing(kernel, dirfd, text) {
+        return None;
+    }
+    Some(match question(kernel, rule, call, shape) {
+        Ok(value) => value,
+        Err(errno) => -isize::from(errno),
+    })
+}
+
+/// Whether nothing is there, whatever the call that failed wanted of it.
+fn is_missing(kernel: &impl Kernel, dirfd: usize, text: &[u8]) -> bool {
+    let mut stat: stat::Stat = [0; 144];
+    let buffer = stat.as_mut_ptr() as usize;
+    let path = text.as_ptr() as usize;
+    kernel.call(nr::NEWFSTATAT, [dirfd, path, buffer, AT_SYMLINK_NOFOLLOW, 0, 0])
+        == -isize::from(errno::ENOENT)
+}
+
+/// Answers one question about an emulated path, with an errno where the file,
+/// were it there, would refuse.
+fn question(kernel: &impl Kernel, rule: Rule<'_>, call: &Call, shape: &Shape) -> Result<isize, u8> {
+    let arg = |position: u8| call.args.get(usize::from(position)).copied().unwrap_or(0);
+    match shape.question {
+        Question::Open(flags) => open(kernel, rule, arg(flags)),
+        Question::Creat => open(kernel, rule, O_WRONLY | O_TRUNC),
+        Question::OpenHow(how) => {
+            let mut flags = [0; 8];
+            kernel.load(arg(how), &mut flags);
+            open(kernel, rule, u64::from_le_bytes(flags) as usize)
+        }
+        Question::Stat(_) | Question::StatAt(..) | Question::Statx(..) | Question::Statfs(_) => {
+            let is_link = rule.file() == FileKind::Namespace
+                && !report::follows(call, shape)
+                && !matches!(shape.question, Question::Statfs(_));
+            let facts = if is_link { Facts::link() } else { Facts::file(rule.file(), rule.mode()) };
+            tell(kernel, call, shape.question, facts);
+            Ok(0)
+        }
+        Question::Access(mode) => access(rule, arg(mode)),
+        Question::Readlink(buffer) => readlink(kernel, rule, arg(buffer), arg(buffer + 1)),
+        Question::Other => Err(errno::ENOENT),
+    }
+}
+
+/// access(2), as root would be answered: nothing but the rule refuses.
+fn access(rule: Rule<'_>, mode: usize) -> Result<isize, u8> {
+    const X_OK: usize = 1;
+    const W_OK: usize = 2;
+    let refused = mode & X_OK != 0 || (mode & W_OK != 0 && !rule.accepts_writes());
+    if refused { Err(errno::EACCES) } else { Ok(0) }
+}
+
+fn readlink(kernel: &impl Kernel, rule: Rule<'_>, buffer: usize, size: usize) -> Result<isize, u8> {
+    if rule.file() != FileKind::Namespace || size == 0 {
+        return Err(errno::EINVAL);
+    }
+    let target = rule.value();
+    let target = target.get(..size).unwrap_or(target);
+    kernel.store(buffer, target);
+    Ok(target.len() as isize)
+}
+
+/// open(2) of an emulated file.
+fn open(kernel: &impl Kernel, rule: Rule<'_>, flags: usize) -> Result<isize, u8> {
+    let only_path = flags & O_PATH != 0;
+    if flags & O_DIRECTORY != 0 {
+        return Err(errno::ENOTDIR);
+    }
+    if !only_path {
+        if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL {
+            return Err(errno::EEXIST);
+        }
+        if rule.file() == FileKind::Namespace && flags & O_NOFOLLOW != 0 {
+            return Err(errno::ELOOP);
+        }
+        if flags & O_ACCMODE != 0 && !rule.accepts_writes() {
+            return Err(errno::EACCES);
+        }
+    }
+    // What is written starts an empty file, so that nothing old stands behind it.
+    let is_emptied = !only_path && (flags & O_TRUNC != 0 || flags & O_ACCMODE == O_WRONLY);
+    let fd = memory_file(kernel, flags & O_CLOEXEC != 0)?;
+    match fill(kernel, rule, fd, is_emptied) {
+        Ok(()) => Ok(fd as isize),
+        Err(errno) => {
+            kernel.call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
+            Err(errno)
+        }
+    }
+}
+
+/// The errno of a call of the hook's own that failed.
+fn failed(result: isize) -> u8 {
+    u8::try_from(result.unsigned_abs()).unwrap_or(errno::EIO)
+}
+
+/// A new memory file that takes seals, never executable where the kernel knows
+/// how to say so (memfd_create(2); MFD_NOEXEC_SEAL since Linux 6.3).
+fn memory_file(kernel: &impl Kernel, close_on_exec: bool) -> Result<usize, u8> {
+    const MFD_CLOEXEC: usize = 1;
+    const MFD_ALLOW_SEALING: usize = 2;
+    const MFD_NOEXEC_SEAL: usize = 8;
+    let name = b"procsys\0".as_ptr() as usize;
+    let flags = MFD_ALLOW_SEALING | if close_on_exec { MFD_CLOEXEC } else { 0 };
+    let mut fd = kernel.call(nr::MEMFD_CREATE, [name, flags | MFD_NOEXEC_SEAL, 0, 0, 0, 0]);
+    if fd == -isize::from(errno::EINVAL) {
+        fd = kernel.call(nr::MEMFD_CREATE, [name, flags, 0, 0, 0, 0]);
+    }
+    usize::try_from(fd).map_err(|_| failed(fd))
+}
+
+/// Gives a memory file its contents, its mark and its seals.
+fn fill(kernel: &impl Kernel, rule: Rule<'_>, fd: usize, is_emptied: bool) -> Result<(), u8> {
+    let mut digits = [0; 4];
+    let contents = match rule.probe() {
+        _ if is_emptied || rule.file() == FileKind::Namespace => &[],
+        Probe::None => rule.value(),
+        Probe::CapLastCap => cap_last_cap(kernel, &mut digits),
+    };
+    if !contents.is_empty() {
+        let args = [fd, contents.as_ptr() as usize, contents.len(), 0, 0, 0];
+        let written = kernel.call(nr::PWRITE64, args);
+        if written != contents.len() as isize {
+            return Err(failed(written.min(0)));
+        }
+    }
+    let mark = Mark::of(rule);
+    let marked = kernel.call(nr::FCHMOD, [fd, usize::from(mark.mode()) & 0o7777, 0, 0, 0, 0]);
+    if marked < 0 {
+        return Err(failed(marked));
+    }
+    if !mark.accepts_writes {
+        let sealed = kernel.call(nr::FCNTL, [fd, F_ADD_SEALS, SEALED, 0, 0, 0]);
+        if sealed < 0 {
+            return Err(failed(sealed));
+        }
+    }
+    Ok(())
+}
+
+/// The last capability that the kernel knows, as procfs would write it: the
+/// highest that `PR_CAPBSET_READ` does not refuse with EINVAL (capabilities(7)).
+fn cap_last_cap<'d>(kernel: &impl Kernel, digits: &'d mut [u8; 4]) -> &'d [u8] {
+    const PR_CAPBSET_READ: usize = 23;
+    let known = |cap: &usize| kernel.call(nr::PRCTL, [PR_CAPBSET_READ, *cap, 0, 0, 0, 0]) >= 0;
+    let last = (0..64usize).take_while(known).last().unwrap_or(0) as u8;
+    *digits = [b'0' + last / 10, b'0' + last % 10, b'\n', 0];
+    if last < 10 { &digits[1..3] } else { &digits[..3] }
+}

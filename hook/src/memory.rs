@@ -1,0 +1,66 @@
+//! Reading what the program's pointers point to, without a fault.
+
+use crate::kernel::{Kernel, nr};
+
+/// The longest path that the kernel takes, in bytes, NUL included
+/// (include/uapi/linux/limits.h).
+pub const PATH_MAX: usize = 4096;
+
+/// Buffers for one call, kept off the stack.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Scratch {
+    /// A path of the program's, copied.
+    pub path: [u8; PATH_MAX],
+    /// What takes the place of a path or of mount options; two, for `rename`.
+    pub out: [[u8; PATH_MAX]; 2],
+}
+
+impl Scratch {
+    /// Empty buffers.
+    pub const fn new() -> Self {
+        Self { path: [0; PATH_MAX], out: [[0; PATH_MAX]; 2] }
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const PAGE: usize = 4096;
+
+/// Whether the kernel can read the 8 bytes around `address`.
+///
+/// `rt_sigprocmask` with a `how` that does not exist copies the new mask in
+/// first (EFAULT), then refuses `how` (EINVAL), and changes nothing (Linux,
+/// kernel/signal.c; gVisor, pkg/sentry/syscalls/linux/sys_signal.go).
+fn readable(kernel: &impl Kernel, address: usize) -> bool {
+    const NO_SUCH_HOW: usize = 99;
+    const EINVAL: isize = -22;
+    kernel.call(nr::RT_SIGPROCMASK, [NO_SUCH_HOW, address & !7, 0, 8, 0, 0]) == EINVAL
+}
+
+/// Copies a NUL-terminated text into `buffer`, NUL included. `None` when the
+/// memory can't be read or the text does not fit.
+pub(crate) fn text<'b>(kernel: &impl Kernel, address: usize, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let mut have = 0;
+    while have < buffer.len() {
+        let from = address.checked_add(have)?;
+        if !readable(kernel, from) {
+            return None;
+        }
+        let in_page = PAGE - from % PAGE;
+        let end = buffer.len().min(have + in_page);
+        // A first short piece: most texts are short, and their page may be the last.
+        let end = if have == 0 { end.min(64) } else { end };
+        let piece = buffer.get_mut(have..end)?;
+        kernel.load(from, piece);
+        if let Some(nul) = piece.iter().position(|&b| b == 0) {
+            return buffer.get(..=have + nul);
+        }
+        have = end;
+    }
+    None
+}

@@ -1,0 +1,179 @@
+# The slow path's way in and out (AT&T syntax; included by main.rs).
+#
+# Register contract. A trampoline jumps to procsys_slow with
+#   r11  the address of its descriptor (layout.rs: Descriptor)
+#   rax  the kernel's answer (KIND_AFTER) or the call's number (KIND_BEFORE)
+#   rcx  free: the kernel overwrites rcx and r11 at every system call
+# and every other register, the flags, the vector registers and the whole stack
+# as the program had them at its `syscall`. They are all given back, rax as the
+# hook decides, at the address that the hook chose. Nothing is ever written to
+# the program's stack: a goroutine may have a few bytes left of it, a C leaf
+# function owns 128 below rsp.
+#
+# Until the flags are saved, and after they are restored, no instruction here
+# changes them: mov, lea, xchg, jrcxz, jmp and syscall only.
+#
+# Signals are blocked while rsp points into a slot. A handler would run on the
+# slot's small stack, or leave it by longjmp and never give the slot back.
+
+    .set SLOTS, 64
+    .set SLOT_SIZE, 0x8000
+    .set STACK_TOP, 0x4000
+
+    .set S_LOCK, 0x00       # 0 free, 1 in the slow path, 2 on the way out
+    .set S_DESC, 0x08
+    .set S_RAX, 0x10
+    .set S_RBX, 0x18
+    .set S_RDX, 0x20
+    .set S_RSI, 0x28
+    .set S_RDI, 0x30
+    .set S_RSP, 0x38
+    .set S_R8, 0x40
+    .set S_R9, 0x48
+    .set S_R10, 0x50
+    .set S_MASK, 0x58       # the signal mask that was
+    .set S_NEXT, 0x60       # procsys_finish or procsys_replace
+    .set S_TARGET, 0x68     # where the program goes on
+    .set S_NR, 0x70         # the replaced call
+    .set S_ARGS, 0x78
+    .set S_XMM, 0x100
+
+    .set SYS_rt_sigprocmask, 14
+    .set SIG_SETMASK, 2
+
+    .section .text.procsys_entry,"ax",@progbits
+    .globl procsys_slow
+    .type procsys_slow,@function
+procsys_slow:
+    .cfi_startproc simple
+    .cfi_def_cfa rsp, 0
+    .cfi_undefined rip
+# Take the first free slot. Unrolled, because a loop would need a register more.
+    .set i, 0
+    .rept SLOTS
+    mov procsys_slots + i * SLOT_SIZE + S_LOCK(%rip), %ecx
+    jrcxz 1f
+    jmp 2f
+1:  mov $1, %ecx
+    xchg %ecx, procsys_slots + i * SLOT_SIZE + S_LOCK(%rip)
+    jrcxz 3f
+    jmp 2f
+3:  lea procsys_slots + i * SLOT_SIZE(%rip), %rcx
+    jmp procsys_enter
+2:
+    .set i, i + 1
+    .endr
+    pause
+    jmp procsys_slow
+
+procsys_enter:
+    mov %r11, S_DESC(%rcx)
+    mov %rax, S_RAX(%rcx)
+    mov %rbx, S_RBX(%rcx)
+    mov %rdx, S_RDX(%rcx)
+    mov %rsi, S_RSI(%rcx)
+    mov %rdi, S_RDI(%rcx)
+    mov %rsp, S_RSP(%rcx)
+    mov %r8, S_R8(%rcx)
+    mov %r9, S_R9(%rcx)
+    mov %r10, S_R10(%rcx)
+    mov %rcx, %rbx
+    mov $SYS_rt_sigprocmask, %eax
+    mov $SIG_SETMASK, %edi
+    lea procsys_all_signals(%rip), %rsi
+    lea S_MASK(%rbx), %rdx
+    mov $8, %r10d
+    syscall
+    lea STACK_TOP(%rbx), %rsp
+    pushfq
+    pushq $2                # no flag set: no AC, which would fault in the hook, no DF
+    popfq
+    pushq $0                # keeps the stack aligned to 16 at the call
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    movups %xmm\n, S_XMM + 16 * \n(%rbx)
+    .endr
+    mov %rbx, %rdi
+    call procsys_hook
+    .irp n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+    movups S_XMM + 16 * \n(%rbx), %xmm\n
+    .endr
+    popq %rcx
+    popfq
+    mov S_RSP(%rbx), %rsp
+    movl $2, S_LOCK(%rbx)
+    mov $SYS_rt_sigprocmask, %eax
+    mov $SIG_SETMASK, %edi
+    lea S_MASK(%rbx), %rsi
+    mov $0, %edx
+    mov $8, %r10d
+    syscall
+    jmp *S_NEXT(%rbx)
+
+    .globl procsys_replace
+procsys_replace:
+    mov S_ARGS + 0(%rbx), %rdi
+    mov S_ARGS + 8(%rbx), %rsi
+    mov S_ARGS + 16(%rbx), %rdx
+    mov S_ARGS + 24(%rbx), %r10
+    mov S_ARGS + 32(%rbx), %r8
+    mov S_ARGS + 40(%rbx), %r9
+    mov S_NR(%rbx), %rax
+    syscall
+    mov %rax, S_RAX(%rbx)
+
+    .globl procsys_finish
+procsys_finish:
+    mov %rbx, %rcx
+    mov S_TARGET(%rcx), %r11
+    mov S_RAX(%rcx), %rax
+    mov S_RBX(%rcx), %rbx
+    mov S_RDX(%rcx), %rdx
+    mov S_RSI(%rcx), %rsi
+    mov S_RDI(%rcx), %rdi
+    mov S_R8(%rcx), %r8
+    mov S_R9(%rcx), %r9
+    mov S_R10(%rcx), %r10
+    movl $0, S_LOCK(%rcx)
+    jmp *%r11
+    .cfi_endproc
+    .size procsys_slow, . - procsys_slow
+
+# A child made by fork has a copy of the slots, with those taken that other
+# threads of its parent held at that moment: they are free in the child. One on
+# its way out (2) may be the caller's own, below a signal handler that forks.
+# r11 is where to go on; rcx is free; flags and all else stay.
+    .globl procsys_forked
+    .type procsys_forked,@function
+procsys_forked:
+    .cfi_startproc simple
+    .cfi_def_cfa rsp, 0
+    .cfi_undefined rip
+    .set i, 0
+    .rept SLOTS
+    mov procsys_slots + i * SLOT_SIZE + S_LOCK(%rip), %ecx
+    lea -1(%rcx), %rcx
+    jrcxz 1f
+    jmp 2f
+1:  movl $0, procsys_slots + i * SLOT_SIZE + S_LOCK(%rip)
+2:
+    .set i, i + 1
+    .endr
+    jmp *%r11
+    .cfi_endproc
+    .size procsys_forked, . - procsys_forked
+
+    .section .rodata.procsys_entry,"a",@progbits
+    .balign 8
+procsys_all_signals:
+    .quad -1
+
+    .section .header,"a",@progbits
+    .globl procsys_header
+procsys_header:
+    .ascii "procsysX"
+    .long procsys_slow - procsys_header
+    .long procsys_forked - procsys_header
+    .long 0                 # offset of the rule table
+    .long 0                 # length of the rule table
+    .balign 16
+    .text

@@ -1,0 +1,46 @@
+// What the shim and the patcher must agree on. Included by both (build.rs
+// checks the assembly's own copies of the slot's offsets against these).
+
+/// How many threads can be in the slow path at once; more wait.
+pub const SLOTS: u64 = 64;
+/// Bytes of a slot: save area, stack, path buffers.
+pub const SLOT_SIZE: u64 = 0x8000;
+/// Bytes of all slots. They lie directly below the image, in zeroed memory.
+pub const SLOTS_SIZE: u64 = SLOTS * SLOT_SIZE;
+
+/// Offset of a slot's stack top.
+pub const SLOT_STACK_TOP: u64 = 0x4000;
+/// Offset of a slot's path buffers.
+pub const SLOT_SCRATCH: u64 = 0x4000;
+
+/// The first bytes of the image.
+pub const IMAGE_MAGIC: &[u8; 8] = b"procsysX";
+/// Header field: offset in the image of the slow path's entry, u32.
+pub const HEADER_SLOW: usize = 8;
+/// Header field: offset in the image of the code that a forked child runs, u32.
+pub const HEADER_FORKED: usize = 12;
+/// Header field: offset of the rule table from the image's start, u32; written
+/// by the patcher.
+pub const HEADER_TABLE: usize = 16;
+/// Header field: length of the rule table in bytes, u32; written by the patcher.
+pub const HEADER_TABLE_LEN: usize = 20;
+
+/// Descriptor kind: the kernel has answered; `nr` is the descriptor's.
+pub const KIND_AFTER: u32 = 0;
+/// Descriptor kind: the kernel has not been asked; the number is in rax.
+pub const KIND_BEFORE: u32 = 1;
+
+/// What a trampoline hands to the slow path, in r11. The two code addresses are
+/// relative to the descriptor's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
+pub struct Descriptor {
+    /// Where to go on when the call is to be made as it stands.
+    pub resume: i32,
+    /// Where to go on when the call has been answered.
+    pub after: i32,
+    /// The call's number (`KIND_AFTER`).
+    pub nr: u32,
+    /// `KIND_AFTER` or `KIND_BEFORE`.
+    pub kind: u32,
+}

@@ -1,0 +1,264 @@
+//! The shim: the code that procsys-patch injects.
+//!
+//! Built by build.rs with plain rustc into one position-independent image:
+//! header, code and constants, no data, no relocation. `entry.s` is the way in
+//! and out and holds the register contract; this file runs on the slot's own
+//! stack with signals blocked, and hands over to `procsys-hook`.
+//!
+//! A call to the panic machinery would not link: see `panic` below.
+#![no_std]
+#![no_main]
+
+use core::arch::{asm, global_asm};
+use core::slice;
+
+use procsys_hook::{Before, Call, Kernel, Scratch, nr};
+use procsys_rules::Table;
+
+#[allow(dead_code)]
+mod layout {
+    include!("layout.rs");
+}
+use layout::{Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KIND_AFTER, SLOT_SCRATCH, SLOT_SIZE, SLOTS};
+
+global_asm!(include_str!("entry.s"), options(att_syntax));
+
+/// The save area at the start of a slot, as `entry.s` lays it out.
+#[repr(C)]
+struct Slot {
+    lock: u32,
+    /// The thread that holds the slot; 0 when it never was held.
+    thread: u32,
+    descriptor: *const Descriptor,
+    rax: usize,
+    rbx: usize,
+    rdx: usize,
+    rsi: usize,
+    rdi: usize,
+    rsp: usize,
+    r8: usize,
+    r9: usize,
+    r10: usize,
+    mask: u64,
+    next: usize,
+    target: usize,
+    replaced: Call,
+}
+
+const _: () = {
+    use core::mem::offset_of;
+    assert!(offset_of!(Slot, descriptor) == 0x08 && offset_of!(Slot, rax) == 0x10);
+    assert!(offset_of!(Slot, r10) == 0x50 && offset_of!(Slot, mask) == 0x58);
+    assert!(offset_of!(Slot, next) == 0x60 && offset_of!(Slot, target) == 0x68);
+    assert!(offset_of!(Slot, replaced) == 0x70 && core::mem::size_of::<Call>() == 56);
+    assert!(SLOTS == 64 && SLOT_SIZE == 0x8000 && layout::SLOT_STACK_TOP == 0x4000);
+    assert!(SLOT_SCRATCH as usize + core::mem::size_of::<Scratch>() <= SLOT_SIZE as usize);
+};
+
+/// The address of a symbol of `entry.s` or of the linker script, relative to the
+/// instruction pointer. An `extern` item would go through a GOT.
+macro_rules! address_of {
+    ($symbol:literal) => {{
+        let address: usize;
+        // SAFETY: computes an address and touches nothing.
+        unsafe {
+            asm!(
+                concat!("lea {}, [rip + ", $symbol, "]"),
+                out(reg) address,
+                options(nomem, nostack, preserves_flags, pure)
+            );
+        }
+        address
+    }};
+}
+
+/// The kernel itself.
+struct Raw;
+
+impl Kernel for Raw {
+    #[inline(never)]
+    fn call(&self, nr: usize, args: [usize; 6]) -> isize {
+        let [a, b, c, d, e, f] = args;
+        let result;
+        // SAFETY: the hook makes only calls whose pointers are its own buffers
+        // or the program's own arguments; rcx and r11 are named as overwritten.
+        unsafe {
+            asm!(
+                "syscall",
+                inlateout("rax") nr as isize => result,
+                in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
+                lateout("rcx") _, lateout("r11") _,
+                options(nostack)
+            );
+        }
+        result
+    }
+
+    fn load(&self, address: usize, into: &mut [u8]) {
+        // SAFETY: the trait's contract: the kernel can read these bytes. They
+        // may change meanwhile, as for any system call; bytes have no invalid value.
+        unsafe { copy(into.as_mut_ptr(), address as *const u8, into.len()) }
+    }
+
+    fn store(&self, address: usize, from: &[u8]) {
+        // SAFETY: the trait's contract: the program handed the address to the
+        // kernel to be written to.
+        unsafe { copy(address as *mut u8, from.as_ptr(), from.len()) }
+    }
+}
+
+/// Copies bytes; regions do not overlap.
+///
+/// # Safety
+/// `to` must be writable and `from` readable for `len` bytes.
+#[inline(always)]
+unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
+    // SAFETY: as the caller promises; the direction flag is clear (entry.s).
+    unsafe {
+        asm!(
+            "rep movsb",
+            inout("rcx") len => _, inout("rdi") to => _, inout("rsi") from => _,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// The rule table, where the header says.
+fn table() -> Option<Table<'static>> {
+    // SAFETY: the patcher writes offset and length of the table that it places
+    // in the same read-only segment, and checks them; both are aligned. They are
+    // read as volatile because they change after this code is compiled.
+    let header = address_of!("procsys_header") as *const u8;
+    let bytes = unsafe {
+
+        let offset = header.add(HEADER_TABLE).cast::<u32>().read_volatile();
+        let len = header.add(HEADER_TABLE_LEN).cast::<u32>().read_volatile();
+        slice::from_raw_parts(header.add(offset as usize), len as usize)
+    };
+    Table::new(bytes)
+}
+
+/// What `entry.s` calls: decides, and says in the slot how to go on.
+#[unsafe(no_mangle)]
+extern "C" fn procsys_hook(slot: *mut Slot) {
+    let base = slot as usize;
+    // SAFETY: entry.s hands over a slot that this thread alone holds; the path
+    // buffers lie in it, behind the stack, and the layout is checked above.
+    let (slot, scratch) =
+        unsafe { (&mut *slot, &mut *((base + SLOT_SCRATCH as usize) as *mut Scratch)) };
+    slot.thread = Raw.call(nr::GETTID, [0; 6]) as u32;
+    // SAFETY: r11 held the address of a descriptor that the patcher wrote.
+    let descriptor = unsafe { *slot.descriptor };
+    let at = slot.descriptor as usize;
+    let args = [slot.rdi, slot.rsi, slot.rdx, slot.r10, slot.r8, slot.r9];
+    slot.next = address_of!("procsys_finish");
+    slot.target = at.wrapping_add_signed(descriptor.after as isize);
+    let is_after = descriptor.kind == KIND_AFTER;
+    let nr = if is_after { descriptor.nr as usize } else { slot.rax as u32 as usize };
+    let call = Call { nr, args };
+    match table() {
+        Some(table) if is_after => {
+            let result = slot.rax as isize;
+            slot.rax = procsys_hook::after(&Raw, table, scratch, &call, result) as usize;
+        }
+        Some(table) => match procsys_hook::before(&Raw, table, scratch, &call) {
+            Before::Pass => slot.target = at.wrapping_add_signed(descriptor.resume as isize),
+            Before::Replace(call) => {
+                slot.replaced = call;
+                slot.next = address_of!("procsys_replace");
+            }
+        },
+        None if is_after => {}
+        None => slot.target = at.wrapping_add_signed(descriptor.resume as isize),
+    }
+    if base == last_slot() {
+        sweep();
+    }
+}
+
+fn last_slot() -> usize {
+    addr_of_slot(SLOTS as usize - 1)
+}
+
+fn addr_of_slot(index: usize) -> usize {
+    address_of!("procsys_slots") + index * SLOT_SIZE as usize
+}
+
+/// Frees slots whose thread is gone: a program replaced by execve in a vfork
+/// child, or a thread that a signal handler led away, never gives its slot back.
+/// Run by the thread that had to take the last one.
+fn sweep() {
+    const ESRCH: isize = -3;
+    for index in 0..SLOTS as usize - 1 {
+        let slot = addr_of_slot(index) as *mut Slot;
+        // SAFETY: the slots are zeroed memory of the shim's own; other threads
+        // change these two words, hence volatile. A thread that is gone does
+        // not come back to its slot.
+        unsafe {
+            let thread = (&raw const (*slot).thread).read_volatile();
+            let is_held = (&raw const (*slot).lock).read_volatile() != 0;
+            if is_held && thread != 0 && Raw.call(nr::TKILL, [thread as usize, 0, 0, 0, 0, 0]) == ESRCH {
+                (&raw mut (*slot).thread).write_volatile(0);
+                (&raw mut (*slot).lock).write_volatile(0);
+            }
+        }
+    }
+}
+
+unsafe extern "C" {
+    /// Not defined anywhere.
+    fn procsys_the_hook_must_not_panic() -> !;
+}
+
+/// Never linked in: if any code above could panic, the link would fail for want
+/// of the function that this calls.
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // SAFETY: never reached; see above.
+    unsafe { procsys_the_hook_must_not_panic() }
+}
+
+/// What the compiler calls for copies (C11 7.24.2.1).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
+    // SAFETY: as memcpy's caller promises.
+    unsafe { copy(to, from, len) };
+    to
+}
+
+/// What the compiler calls for fills (C11 7.24.6.1).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {
+    // SAFETY: as memset's caller promises; the direction flag is clear.
+    unsafe {
+        asm!(
+            "rep stosb",
+            inout("rcx") len => _, inout("rdi") to => _, in("al") byte as u8,
+            options(nostack, preserves_flags)
+        );
+    }
+    to
+}
+
+/// What the compiler calls for comparisons (C11 7.24.4.1).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
+    let mut i = 0;
+    while i < len {
+        // SAFETY: as memcmp's caller promises. Volatile keeps the compiler from
+        // turning this loop into a call to memcmp.
+        let (x, y) = unsafe { (a.add(i).read_volatile(), b.add(i).read_volatile()) };
+        if x != y {
+            return i32::from(x) - i32::from(y);
+        }
+        i += 1;
+    }
+    0
+}
+
+/// As memcmp (what rustc calls for equality).
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
+    // SAFETY: as memcmp.
+    unsafe { memcmp(a, b, len) }
+}

@@ -1,0 +1,13 @@
+//! Writing: the shim's segment, the detours, and the file around them.
+
+mod code;
+mod dispatch;
+mod output;
+mod room;
+mod sections;
+mod segment;
+mod trampoline;
+
+pub mod note;
+
+pub use output::{Output, Purpose, write};

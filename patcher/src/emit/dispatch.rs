@@ -1,0 +1,140 @@
+//! What is done with one call number: the code of one site for it.
+//!
+//! A call that succeeds costs a few instructions that touch neither flags nor
+//! stack. Only a failure, or a success that may be wrong, takes the slow path.
+
+use procsys_rules::reach::{After, MARKED_MODES, PROCFS_ROOT_MODE, Reach};
+
+use super::code::{Code, Label};
+use super::segment::Anchors;
+use crate::shim::{KIND_AFTER, KIND_BEFORE};
+
+/// A descriptor that the slow path is to be handed (shim/layout.rs).
+pub(super) struct Descriptor {
+    label: Label,
+    resume: Label,
+    after: Label,
+    nr: u32,
+    kind: u32,
+}
+
+/// Calls that return a second time in a copy of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fork {
+    /// `fork`: always.
+    Always,
+    /// `clone`: unless CLONE_VM is in the first argument.
+    ByFlags,
+}
+
+fn fork(nr: u32) -> Option<Fork> {
+    match nr {
+        57 => Some(Fork::Always),
+        56 => Some(Fork::ByFlags),
+        _ => None,
+    }
+}
+
+/// Whether the number needs code of its own at each site.
+pub(super) fn is_special(nr: u32, reach: Reach) -> bool {
+    reach.is_any() || fork(nr).is_some()
+}
+
+/// Writes the code that makes call `nr` and looks at its answer; it goes on at
+/// `done`. The descriptors it needs are collected.
+pub(super) fn write(
+    code: &mut Code,
+    anchors: &Anchors,
+    descriptors: &mut Vec<Descriptor>,
+    nr: u32,
+    reach: Reach,
+    done: Label,
+) {
+    if reach.before {
+        ask_before(code, anchors, descriptors, done);
+    }
+    code.syscall();
+    if let Some(fork) = fork(nr) {
+        return after_fork(code, anchors, fork, done);
+    }
+    if reach.after == After::Nothing {
+        return code.jmp(done);
+    }
+    let slow = code.label();
+    if reach.after != After::Always {
+        let success = code.label();
+        // mov %rax, %rcx; bswap %rcx; movzbl %cl, %ecx: 0 unless rax is negative.
+        code.raw(&[0x48, 0x89, 0xc1, 0x48, 0x0f, 0xc9, 0x0f, 0xb6, 0xc9]);
+        code.jrcxz(success);
+        let over = code.label();
+        code.jmp(over);
+        code.bind(success);
+        if let After::FailureOrMode(argument, offset) = reach.after {
+            code.movzx_ecx_argument(argument, offset);
+            let mut subtracted = 0;
+            for mode in [PROCFS_ROOT_MODE].into_iter().chain(MARKED_MODES) {
+                code.lea_ecx_minus(1, u32::from(mode).wrapping_sub(subtracted));
+                subtracted = u32::from(mode);
+                code.jrcxz(slow);
+            }
+        }
+        code.jmp(done);
+        code.bind(over);
+    }
+    code.bind(slow);
+    let label = code.label();
+    descriptors.push(Descriptor { label, resume: done, after: done, nr, kind: KIND_AFTER });
+    code.lea_r11(label);
+    code.jmp_to(anchors.slow);
+}
+
+/// Writes the way through the hook before the call is made; it goes on here, or
+/// at `done` when the hook made another call in its place.
+pub(super) fn ask_before(
+    code: &mut Code,
+    anchors: &Anchors,
+    descriptors: &mut Vec<Descriptor>,
+    done: Label,
+) {
+    let (label, resume) = (code.label(), code.label());
+    code.lea_r11(label);
+    code.jmp_to(anchors.slow);
+    code.bind(resume);
+    descriptors.push(Descriptor { label, resume, after: done, nr: 0, kind: KIND_BEFORE });
+}
+
+/// In a forked child, the slots that other threads of the parent held are freed.
+fn after_fork(code: &mut Code, anchors: &Anchors, fork: Fork, done: Label) {
+    let (child, clear) = (code.label(), code.label());
+    // mov %rax, %rcx
+    code.raw(&[0x48, 0x89, 0xc1]);
+    code.jrcxz(child);
+    code.jmp(done);
+    code.bind(child);
+    if fork == Fork::ByFlags {
+        // mov %rdi, %rcx; movzbl %ch, %ecx: the byte of the flags with CLONE_VM.
+        code.raw(&[0x48, 0x89, 0xf9, 0x0f, 0xb6, 0xcd]);
+        let table = code.label_at(anchors.clone_vm);
+        code.lea_r11(table);
+        // movzbl (%r11,%rcx), %ecx
+        code.raw(&[0x41, 0x0f, 0xb6, 0x0c, 0x0b]);
+        code.jrcxz(clear);
+        code.jmp(done);
+    }
+    code.bind(clear);
+    code.lea_r11(done);
+    code.jmp_to(anchors.forked);
+}
+
+/// Writes the collected descriptors.
+pub(super) fn write_descriptors(code: &mut Code, descriptors: Vec<Descriptor>) {
+    for descriptor in descriptors {
+        code.align(4);
+        let origin = code.here();
+        code.bind(descriptor.label);
+        code.distance(descriptor.resume, origin);
+        code.distance(descriptor.after, origin);
+        code.raw(&descriptor.nr.to_le_bytes());
+        code.raw(&descriptor.kind.to_le_bytes());
+    }
+}

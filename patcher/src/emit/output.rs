@@ -1,0 +1,160 @@
+//! The whole output file.
+
+use object::elf::{PF_R, PF_W, PF_X, PT_LOAD, PT_PHDR, ProgramHeader64};
+use object::pod::{bytes_of, bytes_of_slice};
+use object::{LittleEndian as LE, U32, U64};
+use procsys_rules::Table;
+
+use super::{note, room, sections, segment};
+use crate::elf::Image;
+use crate::elf::image::Segment;
+use crate::error::Error;
+use crate::patch::Options;
+use crate::plan::{Detour, JUMP};
+use crate::shim::SLOTS_SIZE;
+
+const PAGE: u64 = 4096;
+
+/// Why the file is written: what its note says.
+pub struct Purpose<'a> {
+    /// The compiled rules.
+    pub table: Table<'a>,
+    /// SHA-256 of the input.
+    pub input: [u8; 32],
+    /// The options of this run.
+    pub options: &'a Options,
+}
+
+/// A written file.
+pub struct Output {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The address of the shim's segment.
+    pub base: u64,
+    /// Length of the shim's segment in bytes.
+    pub injected: u64,
+    /// The address of each detour's trampoline.
+    pub entries: Vec<u64>,
+}
+
+/// Bytes that are changed in place, with what was there (for `revert`).
+struct Edits {
+    bytes: Vec<u8>,
+    /// Offset u64, length u32, the old bytes; one after the other.
+    undo: Vec<u8>,
+}
+
+impl Edits {
+    fn set(&mut self, at: u64, new: &[u8]) {
+        let place = &mut self.bytes[at as usize..at as usize + new.len()];
+        self.undo.extend(at.to_le_bytes());
+        self.undo.extend((new.len() as u32).to_le_bytes());
+        self.undo.extend_from_slice(place);
+        place.copy_from_slice(new);
+    }
+}
+
+/// Writes the patched file.
+///
+/// # Errors
+/// [`Error::Input`] when the file has no room for a segment or a header.
+pub fn write(image: &Image<'_>, purpose: &Purpose<'_>, detours: &[Detour<'_>]) -> Result<Output, Error> {
+    let last = image.loads().next_back().expect("parse checked that there is one");
+    if last.p_flags.get(LE) & PF_W == 0 {
+        return Err(Error::Input("the last segment is not writable: no room for the shim's stacks".into()));
+    }
+    let room = room::find(image, image.segments.len() + 1)?;
+    let end = last.p_vaddr.get(LE) + last.p_memsz.get(LE);
+    let base = (end + SLOTS_SIZE).next_multiple_of(PAGE);
+    let offset = (image.bytes.len() as u64).next_multiple_of(PAGE);
+    let text = note::text(
+        purpose.table.bytes(),
+        &purpose.input,
+        image.bytes.len(),
+        purpose.options.every_call,
+    );
+    let contents = segment::build(base, &purpose.table, &note::note(&text), purpose.options, detours)
+        .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
+    let mut edits = Edits {
+        bytes: Vec::with_capacity(image.bytes.len() + contents.bytes.len() + (64 << 10)),
+        undo: Vec::new(),
+    };
+    edits.bytes.extend_from_slice(image.bytes);
+    for (detour, &entry) in detours.iter().zip(&contents.entries) {
+        let jump = jump(detour, entry).ok_or_else(|| {
+            Error::Input(format!("no room near the code: {entry:#x} is out of reach of a jump"))
+        })?;
+        let at = image.offset(detour.start()).expect("scanned bytes are in the file");
+        edits.set(at, &jump);
+    }
+    let len = contents.bytes.len() as u64;
+    let headers = program_headers(image, &room, base, offset, len);
+    edits.set(room.offset, bytes_of_slice(&headers));
+    let undo_of_header = file_header(image, &room, headers.len());
+    edits.set(0, bytes_of(&undo_of_header));
+    edits.bytes.resize(offset as usize, 0);
+    edits.bytes.extend_from_slice(&contents.bytes);
+    let tail = sections::tail(image, &contents, &edits.undo, base, offset);
+    edits.bytes.extend_from_slice(&tail.bytes);
+    let mut header = undo_of_header;
+    header.e_shoff = U64::new(LE, tail.headers);
+    header.e_shnum.set(LE, tail.count);
+    header.e_shstrndx.set(LE, tail.names);
+    header.e_shentsize.set(LE, 64);
+    edits.bytes[..64].copy_from_slice(bytes_of(&header));
+    Ok(Output { bytes: edits.bytes, base, injected: len, entries: contents.entries })
+}
+
+/// A jump to the trampoline; what it leaves of the covered bytes traps.
+fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
+    let next = detour.start() + JUMP;
+    let distance = i32::try_from(entry.wrapping_sub(next) as i64).ok()?;
+    let mut bytes = vec![0xcc; (detour.end() - detour.start()) as usize];
+    bytes[0] = 0xe9;
+    bytes[1..5].copy_from_slice(&distance.to_le_bytes());
+    Some(bytes)
+}
+
+/// The program headers: the shim's segment after the last one, whose zeroed
+/// memory grows up to it and holds the slots.
+fn program_headers(image: &Image<'_>, room: &room::Room, base: u64, offset: u64, len: u64) -> Vec<Segment> {
+    let mut headers = image.segments.to_vec();
+    let is_load = |s: &Segment| s.p_type.get(LE) == PT_LOAD;
+    let last = headers.iter().rposition(is_load).expect("parse checked that there is one");
+    if let Some((index, size)) = room.grown {
+        headers[index].p_filesz = U64::new(LE, size);
+        headers[index].p_memsz = U64::new(LE, size);
+    }
+    let start = headers[last].p_vaddr.get(LE);
+    headers[last].p_memsz = U64::new(LE, base - start);
+    headers.insert(
+        last + 1,
+        ProgramHeader64 {
+            p_type: U32::new(LE, PT_LOAD),
+            p_flags: U32::new(LE, PF_R | PF_X),
+            p_offset: U64::new(LE, offset),
+            p_vaddr: U64::new(LE, base),
+            p_paddr: U64::new(LE, base),
+            p_filesz: U64::new(LE, len),
+            p_memsz: U64::new(LE, len),
+            p_align: U64::new(LE, PAGE),
+        },
+    );
+    let size = headers.len() as u64 * 56;
+    let first = image.loads().next().map_or(0, |s| s.p_vaddr.get(LE) - s.p_offset.get(LE));
+    for header in headers.iter_mut().filter(|h| h.p_type.get(LE) == PT_PHDR) {
+        header.p_offset = U64::new(LE, room.offset);
+        header.p_vaddr = U64::new(LE, first + room.offset);
+        header.p_paddr = U64::new(LE, first + room.offset);
+        header.p_filesz = U64::new(LE, size);
+        header.p_memsz = U64::new(LE, size);
+    }
+    headers
+}
+
+fn file_header(image: &Image<'_>, room: &room::Room, count: usize) -> object::elf::FileHeader64<LE> {
+    let mut header = *image.header;
+    header.e_phoff = U64::new(LE, room.offset);
+    header.e_phnum.set(LE, count as u16);
+    header
+}

@@ -1,0 +1,86 @@
+//! The shim's segment: image, tables, rules, note, trampolines.
+
+use procsys_rules::Table;
+
+use super::code::Code;
+use super::trampoline::{self, Special};
+use crate::patch::Options;
+use crate::plan::Detour;
+use crate::shim::{self, HEADER_FORKED, HEADER_SLOW, HEADER_TABLE, HEADER_TABLE_LEN};
+
+/// Addresses that trampolines refer to.
+pub(super) struct Anchors {
+    /// The slow path's entry.
+    pub(super) slow: u64,
+    /// The code for a forked child.
+    pub(super) forked: u64,
+    /// The class of each call number, 512 bytes.
+    pub(super) classes: u64,
+    /// For each second byte of clone's flags: whether CLONE_VM is set, 256 bytes.
+    pub(super) clone_vm: u64,
+}
+
+/// A part of the segment: offset and length in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) offset: u64,
+    pub(super) len: u64,
+}
+
+/// The contents of the segment.
+pub(super) struct Contents {
+    pub(super) bytes: Vec<u8>,
+    pub(super) tables: Part,
+    pub(super) rules: Part,
+    pub(super) note: Part,
+    pub(super) trampolines: Part,
+    /// The address of each detour's trampoline.
+    pub(super) entries: Vec<u64>,
+}
+
+/// Builds the segment for `base`.
+///
+/// # Errors
+/// When something is out of the reach of a jump, or can't be moved.
+pub(super) fn build(
+    base: u64,
+    table: &Table<'_>,
+    note: &[u8],
+    options: &Options,
+    detours: &[Detour<'_>],
+) -> Result<Contents, String> {
+    let special = Special::of(table);
+    let mut bytes = shim::IMAGE.to_vec();
+    let part = |bytes: &mut Vec<u8>, contents: &[u8]| {
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        let offset = bytes.len() as u64;
+        bytes.extend_from_slice(contents);
+        Part { offset, len: contents.len() as u64 }
+    };
+    let mut tables = special.classes().to_vec();
+    // CLONE_VM is 0x100: the lowest bit of the second byte.
+    tables.extend((0..=255u8).map(|byte| byte & 1));
+    let tables = part(&mut bytes, &tables);
+    let rules = part(&mut bytes, table.bytes());
+    let note = part(&mut bytes, note);
+    bytes[HEADER_TABLE..][..4].copy_from_slice(&(rules.offset as u32).to_le_bytes());
+    bytes[HEADER_TABLE_LEN..][..4].copy_from_slice(&(rules.len as u32).to_le_bytes());
+    let anchors = Anchors {
+        slow: base + u64::from(shim::header(HEADER_SLOW)),
+        forked: base + u64::from(shim::header(HEADER_FORKED)),
+        classes: base + tables.offset,
+        clone_vm: base + tables.offset + 512,
+    };
+    let start = part(&mut bytes, &[]).offset;
+    let mut code = Code::new(base + start);
+    let mut entries = Vec::with_capacity(detours.len());
+    for detour in detours {
+        code.align(4);
+        entries.push(code.here());
+        trampoline::write(&mut code, &anchors, &special, options, detour)?;
+    }
+    let code = code.finish()?;
+    let trampolines = Part { offset: start, len: code.len() as u64 };
+    bytes.extend_from_slice(&code);
+    Ok(Contents { bytes, tables, rules, note, trampolines, entries })
+}

@@ -1,0 +1,150 @@
+//! The code that one site's detour leads to.
+
+use iced_x86::{BlockEncoder, BlockEncoderOptions, FlowControl, Instruction, InstructionBlock};
+use procsys_rules::Table;
+use procsys_rules::reach::Reach;
+
+use super::code::{Code, Label};
+use super::dispatch::{self, Descriptor};
+use super::segment::Anchors;
+use crate::patch::Options;
+use crate::plan::{Detour, Number};
+
+/// The call numbers that need code of their own, in the order of their classes.
+pub(super) struct Special {
+    numbers: Vec<(u32, Reach)>,
+}
+
+impl Special {
+    pub(super) fn of(table: &Table<'_>) -> Self {
+        let all = (0..512u32).map(|nr| (nr, table.reach(nr as usize)));
+        Self { numbers: all.filter(|&(nr, reach)| dispatch::is_special(nr, reach)).collect() }
+    }
+
+    fn find(&self, nr: u32) -> Option<Reach> {
+        self.numbers.iter().find(|n| n.0 == nr).map(|n| n.1)
+    }
+
+    /// The class of each number below 512: 0, or one more than its index.
+    pub(super) fn classes(&self) -> [u8; 512] {
+        let mut classes = [0; 512];
+        for (index, &(nr, _)) in self.numbers.iter().enumerate() {
+            classes[nr as usize] = index as u8 + 1;
+        }
+        classes
+    }
+}
+
+/// Writes the trampoline of a detour at the end of `code`.
+///
+/// # Errors
+/// When a moved instruction can't be encoded at its new place.
+pub(super) fn write(
+    code: &mut Code,
+    anchors: &Anchors,
+    special: &Special,
+    options: &Options,
+    detour: &Detour<'_>,
+) -> Result<(), String> {
+    let mut descriptors = Vec::new();
+    moved(code, detour.before())?;
+    let done = if detour.covers_syscall() { code.label() } else { code.label_at(detour.site.address + 2) };
+    if options.every_call {
+        dispatch::ask_before(code, anchors, &mut descriptors, done);
+    }
+    match detour.number {
+        Number::Known(nr) => match special.find(nr) {
+            Some(reach) => dispatch::write(code, anchors, &mut descriptors, nr, reach, done),
+            None => pass(code, detour, done),
+        },
+        Number::Any => choose(code, anchors, special, &mut descriptors, detour, done),
+    }
+    if detour.covers_syscall() {
+        code.bind(done);
+        moved(code, detour.after())?;
+        if !ends(detour.after()) {
+            code.jmp_to(detour.end());
+        }
+    }
+    dispatch::write_descriptors(code, descriptors);
+    Ok(())
+}
+
+/// Makes the call as it stands: at its own place, if that is still there.
+fn pass(code: &mut Code, detour: &Detour<'_>, done: Label) {
+    if detour.covers_syscall() {
+        code.syscall();
+        code.jmp(done);
+    } else {
+        code.jmp_to(detour.site.address);
+    }
+}
+
+/// Chooses by the number in rax, with rcx and r11 as the only registers.
+fn choose(
+    code: &mut Code,
+    anchors: &Anchors,
+    special: &Special,
+    descriptors: &mut Vec<Descriptor>,
+    detour: &Detour<'_>,
+    done: Label,
+) {
+    let (pass_on, low, high, selected, jumps) =
+        (code.label(), code.label(), code.label(), code.label(), code.label());
+    code.raw(&[0x0f, 0xb6, 0xcc]); // movzbl %ah, %ecx
+    code.jrcxz(low);
+    code.lea_ecx_minus(1, 1);
+    code.jrcxz(high);
+    code.bind(pass_on);
+    pass(code, detour, done);
+    for (label, table) in [(low, anchors.classes), (high, anchors.classes + 256)] {
+        code.bind(label);
+        let table = code.label_at(table);
+        code.lea_r11(table);
+        code.raw(&[0x0f, 0xb6, 0xc8]); // movzbl %al, %ecx
+        code.raw(&[0x41, 0x0f, 0xb6, 0x0c, 0x0b]); // movzbl (%r11,%rcx), %ecx
+        code.jrcxz(pass_on);
+        if label == low {
+            code.jmp(selected);
+        }
+    }
+    code.bind(selected);
+    code.lea_r11(jumps);
+    code.raw(&[0x49, 0x63, 0x4c, 0x8b, 0xfc]); // movslq -4(%r11,%rcx,4), %rcx
+    code.raw(&[0x49, 0x8d, 0x0c, 0x0b]); // lea (%r11,%rcx), %rcx
+    code.raw(&[0xff, 0xe1]); // jmp *%rcx
+    let mut entries = Vec::new();
+    for &(nr, reach) in &special.numbers {
+        let (entry, exact) = (code.label(), code.label());
+        code.bind(entry);
+        entries.push(entry);
+        // The class was found by 16 bits of eax; the others must be zero too.
+        code.lea_ecx_minus(0, nr);
+        code.jrcxz(exact);
+        code.jmp(pass_on);
+        code.bind(exact);
+        dispatch::write(code, anchors, descriptors, nr, reach, done);
+    }
+    code.align(4);
+    let origin = code.here();
+    code.bind(jumps);
+    entries.into_iter().for_each(|entry| code.distance(entry, origin));
+}
+
+/// Whether control never reaches what follows the last instruction.
+fn ends(instructions: &[Instruction]) -> bool {
+    let flow = instructions.last().map(Instruction::flow_control);
+    matches!(flow, Some(FlowControl::Return | FlowControl::UnconditionalBranch))
+}
+
+/// Writes instructions for their new place.
+fn moved(code: &mut Code, instructions: &[Instruction]) -> Result<(), String> {
+    if instructions.is_empty() {
+        return Ok(());
+    }
+    let block = InstructionBlock::new(instructions, code.here());
+    let block = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE)
+        .map_err(|e| format!("instructions at {:#x} can't be moved: {e}", instructions[0].ip()))?;
+    code.raw(&block.code_buffer);
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! What is written where: a detour for each site, or the reason why not.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use iced_x86::{
+    Code, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register,
+};
+
+use crate::error::Error;
+use crate::scan::{Site, targets};
+
+/// Bytes of a `jmp rel32`.
+pub const JUMP: u64 = 5;
+
+/// The most bytes that a detour covers.
+const COVER_MAX: u64 = 24;
+/// How many instructions before a site are searched for its call number.
+const NUMBER_REACH: usize = 16;
+
+/// What is known of a site's call number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    /// The straight-line code before the site sets it.
+    Known(u32),
+    /// It is the caller's.
+    Any,
+}
+
+/// A detour: the instructions that the jump takes the place of.
+pub struct Detour<'s> {
+    /// The site.
+    pub site: &'s Site,
+    /// Indices of the covered instructions in the site's code.
+    pub covered: Range<usize>,
+    /// The call number.
+    pub number: Number,
+}
+
+impl<'s> Detour<'s> {
+    /// The first address that is overwritten.
+    pub fn start(&self) -> u64 {
+        self.site.code[self.covered.start].ip()
+    }
+
+    /// The address after the last covered instruction.
+    pub fn end(&self) -> u64 {
+        self.site.code[self.covered.end - 1].next_ip()
+    }
+
+    /// Whether the `syscall` itself is covered, and so runs in the trampoline.
+    pub fn covers_syscall(&self) -> bool {
+        self.covered.contains(&self.site.index)
+    }
+
+    /// The covered instructions before the `syscall`.
+    pub fn before(&self) -> &'s [Instruction] {
+        &self.site.code[self.covered.start..self.covered.end.min(self.site.index)]
+    }
+
+    /// The covered instructions after the `syscall`.
+    pub fn after(&self) -> &'s [Instruction] {
+        let from = (self.site.index + 1).min(self.covered.end);
+        &self.site.code[from.max(self.covered.start)..self.covered.end]
+    }
+}
+
+/// Plans a detour for every site.
+///
+/// # Errors
+/// [`Error::Sites`] with a line for each that has none: address, function, why.
+pub fn plan<'s>(sites: &'s [Site], targets: &BTreeSet<u64>) -> Result<Vec<Detour<'s>>, Error> {
+    let mut detours: Vec<Detour<'s>> = Vec::with_capacity(sites.len());
+    let mut doubts = Vec::new();
+    let mut info = InstructionInfoFactory::new();
+    for site in sites {
+        let floor = detours.last().map_or(0, |d| d.end().max(d.site.address + 2));
+        match cover(site, targets, floor) {
+            Ok(covered) => {
+                let number = number(site, targets, &mut info);
+                detours.push(Detour { site, covered, number });
+            }
+            Err(why) => doubts.push(format!("{:#x}: {}: {why}", site.address, site.function)),
+        }
+    }
+    if doubts.is_empty() { Ok(detours) } else { Err(Error::Sites(doubts)) }
+}
+
+/// Chooses the instructions to cover. First choice: those right before the
+/// `syscall`, which then stays where it is and is come back to (hazard 5).
+/// Otherwise the `syscall` and as few around it as make room.
+fn cover(site: &Site, targets: &BTreeSet<u64>, floor: u64) -> Result<Range<usize>, &'static str> {
+    let before = fitting(site, targets, floor, site.index);
+    if let Some(covered) = before.filter(|_| !targets.contains(&site.address)) {
+        return Ok(covered);
+    }
+    let mut best: Option<Range<usize>> = None;
+    for end in site.index + 1..=(site.index + 6).min(site.code.len()) {
+        if let Some(covered) = fitting(site, targets, floor, end) {
+            let is_smaller = best.as_ref().is_none_or(|b| covered.len() < b.len());
+            if is_smaller {
+                best = Some(covered);
+            }
+        }
+    }
+    best.ok_or("no five bytes around it that are not jumped into and can be moved")
+}
+
+/// The shortest run of instructions that ends before index `end`, takes a jump
+/// and can be moved; it reaches at least to the site.
+fn fitting(site: &Site, targets: &BTreeSet<u64>, floor: u64, end: usize) -> Option<Range<usize>> {
+    let limit = site.code.get(end.checked_sub(1)?)?.next_ip();
+    for start in (0..=site.index.min(end - 1)).rev() {
+        let from = site.code[start].ip();
+        if from < floor || limit - from > COVER_MAX {
+            return None;
+        }
+        if limit - from < JUMP {
+            continue;
+        }
+        let run = &site.code[start..end];
+        let is_straight = run.iter().enumerate().all(|(i, instruction)| {
+            let is_last = i + 1 == run.len();
+            start + i == site.index || can_move(instruction, is_last && end > site.index)
+        });
+        let is_entered = run[1..].iter().any(|i| targets.contains(&i.ip()));
+        return (is_straight && !is_entered).then_some(start..end);
+    }
+    None
+}
+
+/// Whether an instruction does the same somewhere else. A jump or return may
+/// be the last one; a call may not be moved: the return address is looked at.
+fn can_move(instruction: &Instruction, is_last: bool) -> bool {
+    match instruction.flow_control() {
+        FlowControl::Next => instruction.code() != Code::INVALID,
+        FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
+            is_last && instruction.op0_kind() == OpKind::NearBranch64 && !instruction.is_loop()
+                && !instruction.is_jcx_short()
+        }
+        FlowControl::Return => is_last,
+        _ => false,
+    }
+}
+
+/// The call number, if the straight-line code before the site sets it.
+fn number(site: &Site, targets: &BTreeSet<u64>, info: &mut InstructionInfoFactory) -> Number {
+    if targets.contains(&site.address) {
+        return Number::Any;
+    }
+    for instruction in site.code[..site.index].iter().rev().take(NUMBER_REACH) {
+        // Targets are known only near the site.
+        if instruction.flow_control() != FlowControl::Next
+            || site.address - instruction.ip() > targets::REACH
+        {
+            return Number::Any;
+        }
+        let sets_it = info.info(instruction).used_registers().iter().any(|used| {
+            used.register().full_register() == Register::RAX
+                && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
+        });
+        if sets_it {
+            return constant(instruction).map_or(Number::Any, Number::Known);
+        }
+        if targets.contains(&instruction.ip()) {
+            return Number::Any;
+        }
+    }
+    Number::Any
+}
+
+/// The constant that an instruction puts into eax.
+fn constant(instruction: &Instruction) -> Option<u32> {
+    match instruction.code() {
+        Code::Mov_r32_imm32 | Code::Mov_rm32_imm32 | Code::Mov_rm64_imm32
+            if instruction.op0_kind() == OpKind::Register =>
+        {
+            Some(instruction.immediate(1) as u32)
+        }
+        Code::Xor_r32_rm32 | Code::Xor_rm32_r32
+            if instruction.op1_kind() == OpKind::Register
+                && instruction.op0_register() == instruction.op1_register() =>
+        {
+            Some(0)
+        }
+        _ => None,
+    }
+}

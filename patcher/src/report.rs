@@ -1,0 +1,96 @@
+//! What a run did, for people and for machines.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::elf::Kind;
+
+/// The report of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// How the input is linked.
+    pub kind: Kind,
+    /// The Go version that built it.
+    pub go: Option<String>,
+    /// How many functions Go's table has.
+    pub go_functions: Option<usize>,
+    /// How many `syscall` instructions there are.
+    pub sites: usize,
+    /// How many of them are detoured.
+    pub detoured: usize,
+    /// Of these, how many keep the `syscall` in its place.
+    pub in_place: usize,
+    /// Byte pairs `0f 05` that are the inside of other instructions.
+    pub inside: usize,
+    /// The profiles that went in.
+    pub profiles: Vec<String>,
+    /// Name and action of each rule.
+    pub rules: Vec<(String, &'static str)>,
+    /// SHA-256 of the compiled rules.
+    pub rules_digest: String,
+    /// SHA-256 of the input.
+    pub input_digest: String,
+    /// Length of the input in bytes.
+    pub input_len: u64,
+    /// Length of the output in bytes.
+    pub output_len: u64,
+    /// Length of the shim's segment in bytes.
+    pub injected: u64,
+    /// Whether the input was setuid or setgid, which the output is not.
+    pub dropped_setuid: bool,
+    /// How long it took.
+    pub time: Duration,
+}
+
+impl Report {
+    /// Everything, for machines.
+    pub fn json(&self) -> Value {
+        json!({
+            "kind": self.kind.name(),
+            "go": self.go,
+            "go_functions": self.go_functions,
+            "sites": self.sites,
+            "detoured": self.detoured,
+            "in_place": self.in_place,
+            "not_instructions": self.inside,
+            "profiles": self.profiles,
+            "rules": self.rules.iter().map(|(name, action)| json!({"name": name, "action": action})).collect::<Vec<_>>(),
+            "rules_sha256": self.rules_digest,
+            "input_sha256": self.input_digest,
+            "input_bytes": self.input_len,
+            "output_bytes": self.output_len,
+            "injected_bytes": self.injected,
+            "dropped_setuid": self.dropped_setuid,
+            "milliseconds": self.time.as_secs_f64() * 1000.0,
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let built = match (&self.go, self.go_functions) {
+            (Some(version), Some(n)) => format!(", {version} ({n} functions)"),
+            (Some(version), None) => format!(", {version}"),
+            _ => String::new(),
+        };
+        writeln!(f, "  found     {} x86-64{built}", self.kind.name())?;
+        writeln!(
+            f,
+            "  sites     {} of {} syscall instructions detoured, {} left in place; {} byte pairs 0f 05 are not instructions",
+            self.detoured, self.sites, self.in_place, self.inside
+        )?;
+        let names: Vec<_> = self.rules.iter().map(|(name, _)| name.as_str()).collect();
+        writeln!(f, "  rules     {} (profile {}): {}", names.len(), self.profiles.join(", "), names.join(", "))?;
+        write!(
+            f,
+            "  size      {} → {} bytes (+{}), {} injected; {:.0} ms",
+            self.input_len,
+            self.output_len,
+            self.output_len - self.input_len,
+            self.injected,
+            self.time.as_secs_f64() * 1000.0
+        )
+    }
+}

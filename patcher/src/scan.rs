@@ -1,0 +1,99 @@
+//! Which `0f 05` byte pairs are `syscall` instructions? Never a guess.
+//!
+//! A pair inside a function that a table describes (Go's function table, the
+//! symbol table, unwind information) is one if decoding the function from its
+//! start reaches it as one. Code that no table describes is decoded from many
+//! starting points, and all must agree. What is left is an error that names it.
+
+mod functions;
+pub mod targets;
+mod window;
+
+pub use functions::{Function, Functions};
+
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
+use memchr::memmem;
+
+use crate::elf::Image;
+use crate::error::Error;
+
+/// The bytes of a `syscall` instruction.
+pub const SYSCALL: [u8; 2] = [0x0f, 0x05];
+
+/// One `syscall` instruction, in the code around it.
+pub struct Site {
+    /// Its address.
+    pub address: u64,
+    /// The function that holds it.
+    pub function: Function,
+    /// The instructions of the function, in order.
+    pub code: std::sync::Arc<[Instruction]>,
+    /// Its index in `code`.
+    pub index: usize,
+}
+
+/// What a scan found.
+#[derive(Default)]
+pub struct Scan {
+    /// The sites, in ascending order of address.
+    pub sites: Vec<Site>,
+    /// Addresses of byte pairs that are the inside of other instructions.
+    pub inside: Vec<u64>,
+}
+
+/// Finds every site.
+///
+/// # Errors
+/// [`Error::Sites`] with a line for each pair that can't be decided.
+pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error> {
+    let mut scan = Scan::default();
+    let mut doubts = Vec::new();
+    let mut current: Option<(Function, std::sync::Arc<[Instruction]>)> = None;
+    for (start, bytes) in image.code() {
+        for at in memmem::find_iter(bytes, &SYSCALL) {
+            let address = start + at as u64;
+            let Some(function) = functions.lookup(address) else {
+                match window::decide(start, bytes, address, functions.gap(address)) {
+                    Ok(Some(site)) => scan.sites.push(site),
+                    Ok(None) => scan.inside.push(address),
+                    Err(why) => doubts.push(format!("{address:#x}: no function: {why}")),
+                }
+                continue;
+            };
+            let code = match &current {
+                Some((f, code)) if f.start == function.start => code.clone(),
+                _ => decode(start, bytes, function.start, function.end),
+            };
+            match place(&code, address) {
+                Some(Ok(index)) => {
+                    let code = code.clone();
+                    scan.sites.push(Site { address, function: function.clone(), code, index });
+                }
+                Some(Err(())) => scan.inside.push(address),
+                None => doubts.push(format!("{address:#x}: {function}: the function can't be decoded up to it")),
+            }
+            current = Some((function, code));
+        }
+    }
+    if doubts.is_empty() { Ok(scan) } else { Err(Error::Sites(doubts)) }
+}
+
+/// Decodes `[from, to)` of a segment, up to the first invalid instruction.
+fn decode(segment: u64, bytes: &[u8], from: u64, to: u64) -> std::sync::Arc<[Instruction]> {
+    let low = (from - segment) as usize;
+    let high = ((to - segment) as usize).min(bytes.len());
+    let code = bytes.get(low..high).unwrap_or_default();
+    let mut decoder = Decoder::with_ip(64, code, from, DecoderOptions::NONE);
+    decoder.iter().take_while(|i| i.code() != Code::INVALID).collect()
+}
+
+/// Where a pair lies in decoded code: the index of the `syscall` that it is,
+/// the inside of another instruction, or `None` past what was decoded.
+fn place(code: &[Instruction], address: u64) -> Option<Result<usize, ()>> {
+    let index = code.partition_point(|i| i.ip() <= address).checked_sub(1)?;
+    let instruction = &code[index];
+    if instruction.ip() == address {
+        return Some(if instruction.code() == Code::Syscall { Ok(index) } else { Err(()) });
+    }
+    (address < instruction.next_ip()).then_some(Err(()))
+}

@@ -1,0 +1,96 @@
+//! Which function holds an address?
+
+use std::cell::OnceCell;
+use std::fmt;
+
+use crate::elf::{Image, unwind};
+use crate::go::Functab;
+
+/// A function's extent and what it is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Function {
+    /// Its first address.
+    pub start: u64,
+    /// The address after its last.
+    pub end: u64,
+    /// Its name, where a table gives one.
+    pub name: Option<String>,
+}
+
+impl fmt::Display for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => f.write_str(name),
+            None => write!(f, "function at {:#x}", self.start),
+        }
+    }
+}
+
+/// All tables of functions that a file has. Those of C are read only when an
+/// address is asked for that Go's does not hold.
+pub struct Functions<'a> {
+    image: &'a Image<'a>,
+    /// Go's table.
+    pub go: Option<Functab<'a>>,
+    symbols: OnceCell<Vec<(u64, u64, &'a str)>>,
+    unwind: OnceCell<Vec<(u64, u64)>>,
+}
+
+impl<'a> Functions<'a> {
+    /// Finds Go's table; the others are read when needed.
+    pub fn new(image: &'a Image<'a>) -> Self {
+        let go = Functab::find(image);
+        Self { image, go, symbols: OnceCell::new(), unwind: OnceCell::new() }
+    }
+
+    fn symbols(&self) -> &[(u64, u64, &'a str)] {
+        self.symbols.get_or_init(|| self.image.function_symbols())
+    }
+
+    fn unwind(&self) -> &[(u64, u64)] {
+        self.unwind.get_or_init(|| unwind::ranges(self.image))
+    }
+
+    /// The function that holds an address.
+    pub fn lookup(&self, address: u64) -> Option<Function> {
+        let go = self.go.as_ref().and_then(|go| go.lookup(address));
+        if let Some((start, end, name)) = go {
+            // C code in a file that Go's linker wrote is one pseudo-function.
+            if start < end && name != "?" {
+                return Some(Function { start, end, name: Some(name.to_owned()) });
+            }
+        }
+        let symbol = last_before(self.symbols(), address, |s| s.0);
+        if let Some(&(start, size, name)) = symbol.filter(|s| address - s.0 < s.1) {
+            return Some(Function { start, end: start + size, name: Some(name.to_owned()) });
+        }
+        let range = last_before(self.unwind(), address, |r| r.0).filter(|r| address < r.1);
+        range.map(|&(start, end)| Function { start, end, name: None })
+    }
+
+    /// The stretch around an address that no table describes.
+    pub fn gap(&self, address: u64) -> (u64, u64) {
+        let mut low = 0;
+        let mut high = u64::MAX;
+        let mut narrow = |start: u64, end: u64| {
+            if end <= address {
+                low = low.max(end);
+            }
+            if start > address {
+                high = high.min(start);
+            }
+        };
+        self.symbols().iter().for_each(|s| narrow(s.0, s.0 + s.1));
+        self.unwind().iter().for_each(|r| narrow(r.0, r.1));
+        if let Some(go) = &self.go {
+            let (start, end) = go.range();
+            narrow(start, end);
+        }
+        (low, high)
+    }
+}
+
+fn last_before<T>(sorted: &[T], address: u64, start: impl Fn(&T) -> u64) -> Option<&T> {
+    let next = sorted.partition_point(|item| start(item) <= address);
+    next.checked_sub(1).map(|i| &sorted[i])
+}

@@ -1,0 +1,72 @@
+//! Code that no table describes: decided by agreement.
+//!
+//! Decoding x86 from a wrong byte falls into step with the right instructions
+//! within a few of them. So the bytes before a pair are decoded from every
+//! starting point at some distance; if all that stay valid meet at the same
+//! boundaries before the pair, those are the instructions.
+
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
+
+use super::{Function, Site, place};
+
+/// How far before the pair decoding starts, in bytes.
+const REACH: u64 = 192;
+/// No decoding starts nearer than this: it could still be out of step.
+const NEAREST: u64 = 64;
+/// How far after the pair decoding goes on, in bytes.
+const AFTER: u64 = 64;
+
+/// Decides about the pair at `address`: a site, not an instruction (`None`), or
+/// why that can't be said.
+pub(super) fn decide(
+    segment: u64,
+    bytes: &[u8],
+    address: u64,
+    gap: (u64, u64),
+) -> Result<Option<Site>, String> {
+    let low = segment.max(gap.0).max(address.saturating_sub(REACH));
+    let high = (segment + bytes.len() as u64).min(gap.1).min(address + 2 + AFTER);
+    // The start of the stretch is a boundary: where a function ends, or a segment starts.
+    let starts_at_boundary = low > address.saturating_sub(REACH);
+    let last = address.saturating_sub(NEAREST).max(low);
+    let mut agreed: Option<Vec<Instruction>> = None;
+    let mut votes = 0;
+    for from in low..=last {
+        if starts_at_boundary && from != low {
+            break;
+        }
+        let code = decode(segment, bytes, from, high);
+        if place(&code, address).is_none() {
+            continue;
+        }
+        let near: Vec<Instruction> =
+            code.into_iter().skip_while(|i| i.next_ip() + 24 < address).collect();
+        votes += 1;
+        match &agreed {
+            None => agreed = Some(near),
+            Some(first) if boundaries(first).eq(boundaries(&near)) => {}
+            Some(_) => return Err("decodings from different starts disagree".into()),
+        }
+    }
+    let code = agreed.ok_or("no decoding reaches it")?;
+    if !starts_at_boundary && votes < 8 {
+        return Err(format!("only {votes} decodings reach it"));
+    }
+    Ok(match place(&code, address) {
+        Some(Ok(index)) => {
+            let function = Function { start: low, end: high, name: None };
+            Some(Site { address, function, code: code.into(), index })
+        }
+        _ => None,
+    })
+}
+
+fn boundaries(code: &[Instruction]) -> impl Iterator<Item = u64> + '_ {
+    code.iter().map(Instruction::ip)
+}
+
+fn decode(segment: u64, bytes: &[u8], from: u64, to: u64) -> Vec<Instruction> {
+    let code = bytes.get((from - segment) as usize..(to - segment) as usize).unwrap_or_default();
+    let mut decoder = Decoder::with_ip(64, code, from, DecoderOptions::NONE);
+    decoder.iter().take_while(|i| i.code() != Code::INVALID).collect()
+}

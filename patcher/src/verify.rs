@@ -1,0 +1,130 @@
+//! The check before the output is put in place, by a second reader (goblin):
+//! what it sees must be what was meant, whatever the first reader thought.
+
+use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_LOAD};
+use goblin::elf::{Elf, ProgramHeader};
+use iced_x86::{Code, Decoder, DecoderOptions};
+
+use crate::elf::Image;
+use crate::emit::{Output, note};
+use crate::error::Error;
+use crate::plan::Detour;
+use crate::shim::{IMAGE_MAGIC, SLOTS_SIZE};
+
+fn ensure(holds: bool, why: impl Into<String>) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::Verify(why.into())) }
+}
+
+/// Checks an output against its input and its plan.
+///
+/// # Errors
+/// [`Error::Verify`] with the first thing that is not as it should be.
+pub fn check(image: &Image<'_>, output: &Output, detours: &[Detour<'_>]) -> Result<(), Error> {
+    let elf = Elf::parse(&output.bytes).map_err(|e| Error::Verify(e.to_string()))?;
+    ensure(elf.entry == image.header.e_entry.get(object::LittleEndian), "the entry point changed")?;
+    let loads: Vec<&ProgramHeader> =
+        elf.program_headers.iter().filter(|h| h.p_type == PT_LOAD).collect();
+    segments(&elf, &loads, output)?;
+    let sections = elf.section_headers.iter();
+    let names: Vec<_> = sections.filter_map(|s| elf.shdr_strtab.get_at(s.sh_name)).collect();
+    ensure(names.contains(&note::SECTION), "the note is missing")?;
+    ensure(output.entries.len() == detours.len(), "not every site has a trampoline")?;
+    for (detour, &entry) in detours.iter().zip(&output.entries) {
+        detoured(&loads, output, detour, entry)?;
+    }
+    unchanged(image, output, &elf, detours)
+}
+
+fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], output: &Output) -> Result<(), Error> {
+    for pair in loads.windows(2) {
+        let end = pair[0].p_vaddr.saturating_add(pair[0].p_memsz);
+        ensure(end <= pair[1].p_vaddr, format!("segments overlap at {:#x}", pair[1].p_vaddr))?;
+    }
+    for load in loads {
+        let at = load.p_vaddr;
+        ensure(load.p_flags & (PF_W | PF_X) != PF_W | PF_X, format!("{at:#x} is writable and executable"))?;
+        ensure(load.p_offset % 4096 == at % 4096, format!("segment at {at:#x} is not aligned"))?;
+        let end = load.p_offset.checked_add(load.p_filesz);
+        ensure(
+            end.is_some_and(|e| e <= output.bytes.len() as u64),
+            format!("segment at {at:#x} ends past the file"),
+        )?;
+    }
+    let [.., data, shim] = loads else { return Err(Error::Verify("segments are missing".into())) };
+    ensure(shim.p_vaddr == output.base && shim.p_flags == PF_R | PF_X, "the shim's segment is wrong")?;
+    let in_file = output.bytes.get(shim.p_offset as usize..).unwrap_or_default();
+    ensure(in_file.starts_with(IMAGE_MAGIC), "the shim's image is not where its segment says")?;
+    let zeroed = data.p_vaddr + data.p_filesz;
+    ensure(
+        data.p_flags & PF_W != 0
+            && data.p_vaddr + data.p_memsz == output.base
+            && zeroed <= output.base - SLOTS_SIZE,
+        "the slots are not in zeroed memory below the shim",
+    )?;
+    // What gVisor and older kernels hand the program as AT_PHDR.
+    let table = loads[0].p_vaddr - loads[0].p_offset + elf.header.e_phoff;
+    let size = elf.header.e_phoff + u64::from(elf.header.e_phnum) * 56;
+    let mapped = loads.iter().any(|l| {
+        l.p_vaddr <= table
+            && table - l.p_vaddr + l.p_offset == elf.header.e_phoff
+            && size <= l.p_offset + l.p_filesz
+    });
+    ensure(mapped, "the program headers are not in memory where the loader looks")
+}
+
+/// The offset in the output of an address.
+fn offset(loads: &[&ProgramHeader], address: u64) -> Option<usize> {
+    loads.iter().find_map(|l| {
+        let into = address.checked_sub(l.p_vaddr)?;
+        (into < l.p_filesz).then_some((l.p_offset + into) as usize)
+    })
+}
+
+/// A site's first covered byte is a jump to its trampoline in the shim.
+fn detoured(
+    loads: &[&ProgramHeader],
+    output: &Output,
+    detour: &Detour<'_>,
+    entry: u64,
+) -> Result<(), Error> {
+    let start = detour.start();
+    let code = offset(loads, start).and_then(|at| output.bytes.get(at..at + 5)).unwrap_or_default();
+    let jump = Decoder::with_ip(64, code, start, DecoderOptions::NONE).decode();
+    ensure(
+        jump.code() == Code::Jmp_rel32_64
+            && jump.near_branch_target() == entry
+            && (output.base..output.base + output.injected).contains(&entry),
+        format!("the detour at {start:#x} does not lead to its trampoline"),
+    )?;
+    let site = offset(loads, detour.site.address).and_then(|at| output.bytes.get(at..at + 2));
+    ensure(
+        detour.covers_syscall() || site == Some(&crate::scan::SYSCALL),
+        format!("the syscall at {:#x} is not in its place", detour.site.address),
+    )
+}
+
+/// Nothing else of the input's bytes changed.
+fn unchanged(
+    image: &Image<'_>,
+    output: &Output,
+    elf: &Elf<'_>,
+    detours: &[Detour<'_>],
+) -> Result<(), Error> {
+    let table = elf.header.e_phoff as usize;
+    let mut holes = vec![(0, 64), (table, table + usize::from(elf.header.e_phnum) * 56)];
+    for detour in detours {
+        if let Some(at) = image.offset(detour.start()) {
+            holes.push((at as usize, (at + detour.end() - detour.start()) as usize));
+        }
+    }
+    holes.sort_unstable();
+    holes.push((image.bytes.len(), image.bytes.len()));
+    let mut from = 0;
+    for (start, end) in holes {
+        let start = start.max(from);
+        let (old, new) = (image.bytes.get(from..start), output.bytes.get(from..start));
+        ensure(old.is_some() && old == new, format!("bytes changed between {from:#x} and {start:#x}"))?;
+        from = end.max(from);
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Rules as the user writes them, before they are compiled.
+
+use crate::calls::Nr;
+use crate::table::{FileKind, Op, Probe};
+
+/// One rule, with the place where it was written.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its name: one in each set; a later rule of the same name replaces the earlier.
+    pub name: String,
+    /// Where it was written, as `file:line`.
+    pub place: String,
+    /// The errnos on which it acts; empty for a redirect and a value report.
+    pub on: Vec<u8>,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What a rule does (see the words in DESIGN.md).
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Serve a missing file from memory.
+    Emulate(Emulate),
+    /// Put another path prefix in the place of one.
+    Redirect {
+        /// The absolute prefix in the program's paths.
+        from: String,
+        /// The absolute prefix that the kernel is given.
+        to: String,
+    },
+    /// Make the same call again with some arguments changed.
+    Retry {
+        /// The call.
+        call: Nr,
+        /// The conditions that must hold.
+        when: Vec<Clause>,
+        /// What is changed.
+        changes: Vec<Clause>,
+    },
+    /// Report success.
+    Ignore {
+        /// The call.
+        call: Nr,
+        /// The conditions that must hold.
+        when: Vec<Clause>,
+    },
+    /// Report another errno.
+    ReportErrno {
+        /// The call.
+        call: Nr,
+        /// The conditions that must hold.
+        when: Vec<Clause>,
+        /// The errno that the program is given.
+        errno: u8,
+    },
+    /// Report inode number 1 for the root directory of procfs.
+    ReportProcfsRoot,
+}
+
+/// An emulated file.
+#[derive(Debug, Clone)]
+pub struct Emulate {
+    /// Its absolute path; a component `*` stands for any one.
+    pub path: String,
+    /// Its contents, or the target of its link for a namespace file.
+    pub value: Vec<u8>,
+    /// Where the contents come from.
+    pub probe: Probe,
+    /// Permission bits.
+    pub mode: u16,
+    /// Whether writes are accepted.
+    pub accepts_writes: bool,
+    /// What it is.
+    pub file: FileKind,
+}
+
+/// A condition or a change.
+#[derive(Debug, Clone)]
+pub struct Clause {
+    /// Position of the argument, 0 to 5.
+    pub arg: u8,
+    /// What is said of it.
+    pub op: Op,
+    /// A number.
+    pub value: u64,
+    /// A text.
+    pub text: String,
+}
+
+impl Action {
+    /// The action's word in the rule files.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Action::Emulate(_) => "emulate",
+            Action::Redirect { .. } => "redirect",
+            Action::Retry { .. } => "retry",
+            Action::Ignore { .. } => "ignore",
+            Action::ReportErrno { .. } | Action::ReportProcfsRoot => "report",
+        }
+    }
+
+    /// What the rule is about: two rules of one set may not share it.
+    pub fn subject(&self) -> Option<String> {
+        match self {
+            Action::Emulate(e) => Some(format!("path {}", e.path)),
+            Action::Redirect { from, .. } => Some(format!("prefix {from}")),
+            Action::ReportProcfsRoot => Some("procfs-root".to_owned()),
+            _ => None,
+        }
+    }
+}

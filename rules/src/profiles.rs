@@ -1,0 +1,107 @@
+//! The built-in profiles, and how sets of rules are put together.
+
+use crate::model::{Action, Emulate, Rule};
+use crate::table::{FileKind, Probe};
+use crate::text::{self, Error};
+
+/// A profile that ships with procsys.
+#[derive(Debug, Clone, Copy)]
+pub struct Profile {
+    /// Its name.
+    pub name: &'static str,
+    /// Its TOML, comments included.
+    pub text: &'static str,
+}
+
+/// All profiles, by name.
+pub const ALL: &[Profile] =
+    &[Profile { name: "gvisor", text: include_str!("../profiles/gvisor.toml") }];
+
+/// The profile that is used when none is named.
+pub const DEFAULT: &str = "gvisor";
+
+impl Profile {
+    /// The rules of the profile.
+    ///
+    /// # Errors
+    /// As [`text::parse`]; a test shows that no built-in profile has any.
+    pub fn rules(&self) -> Result<Vec<Rule>, Error> {
+        text::parse(&format!("<profile {}>", self.name), self.text).map(|(_, rules)| rules)
+    }
+}
+
+/// A built-in profile by its name.
+pub fn by_name(name: &str) -> Option<&'static Profile> {
+    ALL.iter().find(|p| p.name == name)
+}
+
+/// Adds rules to a set: one with the name or the subject of an earlier rule
+/// replaces it in its place, any other goes to the end.
+pub fn add(set: &mut Vec<Rule>, rules: impl IntoIterator<Item = Rule>) {
+    for rule in rules {
+        let subject = rule.action.subject();
+        let same = |r: &Rule| r.name == rule.name || (subject.is_some() && r.action.subject() == subject);
+        match set.iter().position(same) {
+            Some(at) => {
+                set[at] = rule.clone();
+                // The new rule may have had the name of one and the subject of another.
+                let mut index = 0;
+                set.retain(|r| {
+                    index += 1;
+                    index <= at + 1 || !same(r)
+                });
+            }
+            None => set.push(rule),
+        }
+    }
+}
+
+/// The rule that `--emulate PATH=VALUE` asks for: missing file, mode 0644,
+/// writes accepted; a newline ends the value as it does in procfs.
+///
+/// # Errors
+/// What was expected instead.
+pub fn emulate_option(option: &str) -> Result<Rule, String> {
+    let (path, value) = option
+        .split_once('=')
+        .ok_or_else(|| format!("--emulate `{option}`: expected PATH=VALUE"))?;
+    text::check_path(path).map_err(|why| format!("--emulate `{option}`: {why}"))?;
+    Ok(Rule {
+        name: format!("emulate {path}"),
+        place: "--emulate".into(),
+        on: vec![crate::errno::ENOENT],
+        action: Action::Emulate(Emulate {
+            path: path.into(),
+            value: format!("{value}\n").into_bytes(),
+            probe: Probe::None,
+            mode: 0o644,
+            accepts_writes: true,
+            file: FileKind::Proc,
+        }),
+    })
+}
+
+/// The rule that `--redirect FROM=TO` asks for.
+///
+/// # Errors
+/// What was expected instead.
+pub fn redirect_option(option: &str) -> Result<Rule, String> {
+    let (from, to) = option
+        .split_once('=')
+        .ok_or_else(|| format!("--redirect `{option}`: expected FROM=TO"))?;
+    for path in [from, to] {
+        text::check_path(path).map_err(|why| format!("--redirect `{option}`: {why}"))?;
+        if path.contains('*') {
+            return Err(format!("--redirect `{option}`: expected no `*`"));
+        }
+    }
+    if from == to {
+        return Err(format!("--redirect `{option}`: expected two different paths"));
+    }
+    Ok(Rule {
+        name: format!("redirect {from}"),
+        place: "--redirect".into(),
+        on: Vec::new(),
+        action: Action::Redirect { from: from.into(), to: to.into() },
+    })
+}

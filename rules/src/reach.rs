@@ -1,0 +1,114 @@
+//! Which calls a table reaches, and when: what the doors hook.
+
+use crate::calls::{self, Question};
+use crate::table::{ANY_CALL, Kind, Table};
+
+/// What must be looked at once the kernel has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum After {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Failures.
+    Failure,
+    /// Failures, and successes whose `st_mode` is one of [`MARKED_MODES`] or
+    /// [`PROCFS_ROOT_MODE`]: the argument that holds the buffer, and the offset
+    /// of the 16-bit mode in it.
+    FailureOrMode(u8, u8),
+    /// Every answer.
+    Always,
+}
+
+/// When the hook looks at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// Before the kernel is asked (redirects).
+    pub before: bool,
+    /// After the kernel has answered.
+    pub after: After,
+}
+
+impl Reach {
+    /// Whether the call is hooked at all.
+    pub fn is_any(self) -> bool {
+        self.before || self.after != After::Nothing
+    }
+}
+
+/// `st_mode` of the memory files that stand for emulated ones: regular, with
+/// the sticky bit, which no regular file has by accident. In this order: writes
+/// refused, writes accepted, a namespace file.
+pub const MARKED_MODES: [u16; 3] = [0o101_444, 0o101_644, 0o103_444];
+
+/// `st_mode` of the root directory of procfs (Linux, fs/proc/root.c: proc_root).
+pub const PROCFS_ROOT_MODE: u16 = 0o040_555;
+
+/// Where `st_mode` lies in a `struct stat` of x86-64, in bytes.
+pub const STAT_MODE: u8 = 24;
+/// Where `stx_mode` lies in a `struct statx`, in bytes.
+pub const STATX_MODE: u8 = 28;
+
+impl Table<'_> {
+    /// When the hook looks at the call with this number.
+    pub fn reach(&self, nr: usize) -> Reach {
+        let mut reach = Reach::default();
+        for rule in self.rules() {
+            let Some(kind) = rule.kind() else { continue };
+            let one = match kind {
+                Kind::Emulate => Reach { before: false, after: emulation(nr) },
+                Kind::Redirect => {
+                    let named = calls::shape(nr).is_some_and(|s| s.paths[0].is_some());
+                    Reach { before: named, after: After::Nothing }
+                }
+                Kind::ReportProcfsRoot => Reach { before: false, after: mode_of(nr) },
+                Kind::Retry | Kind::Ignore | Kind::ReportErrno => {
+                    let named = rule.call() != ANY_CALL && usize::from(rule.call()) == nr;
+                    Reach { before: false, after: if named { After::Failure } else { After::Nothing } }
+                }
+            };
+            reach.before |= one.before;
+            reach.after = reach.after.max(one.after);
+        }
+        reach
+    }
+
+    /// The numbers of all calls that are hooked, in ascending order.
+    pub fn reached(&self) -> impl Iterator<Item = (u16, Reach)> + '_ {
+        (0..512).map(|nr| (nr, self.reach(usize::from(nr)))).filter(|(_, reach)| reach.is_any())
+    }
+}
+
+impl After {
+    /// The one that looks at more answers.
+    fn max(self, other: Self) -> Self {
+        let rank = |a: Self| match a {
+            After::Nothing => 0,
+            After::Failure => 1,
+            After::FailureOrMode(..) => 2,
+            After::Always => 3,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+}
+
+fn mode_of(nr: usize) -> After {
+    match calls::shape(nr).map(|s| s.question) {
+        Some(Question::Stat(buffer) | Question::StatAt(buffer, _)) => {
+            After::FailureOrMode(buffer, STAT_MODE)
+        }
+        Some(Question::Statx(buffer, _)) => After::FailureOrMode(buffer, STATX_MODE),
+        _ => After::Nothing,
+    }
+}
+
+fn emulation(nr: usize) -> After {
+    let Some(shape) = calls::shape(nr) else {
+        return After::Nothing;
+    };
+    match shape.question {
+        Question::Other => After::Nothing,
+        Question::Statfs(_) => After::Always,
+        Question::Stat(_) | Question::StatAt(..) | Question::Statx(..) => mode_of(nr),
+        _ => After::Failure,
+    }
+}

@@ -1,0 +1,358 @@
+//! Rules written as TOML. `docs/rules.md` describes the form.
+//!
+//! Every error names file, line and what was expected.
+
+use std::fmt;
+
+use toml_edit::{Document, Item, Table, Value};
+
+use crate::model::{Action, Clause, Emulate, Rule};
+use crate::table::{FileKind, Op, Probe};
+use crate::{calls, errno};
+
+/// A rule that can't be read, or that contradicts another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// The file it is in, as the user named it.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// What is wrong and what was expected.
+    pub message: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The head of a profile.
+#[derive(Debug, Clone, Default)]
+pub struct Head {
+    /// The profile's name.
+    pub name: String,
+    /// One line on what it is for.
+    pub summary: String,
+}
+
+/// Reads a file of rules.
+///
+/// # Errors
+/// When it is not TOML, a rule lacks a key or has one that is not known, a
+/// value is not what is expected, or two rules contradict each other.
+pub fn parse(file: &str, text: &str) -> Result<(Head, Vec<Rule>), Error> {
+    let source = Source { file, text };
+    let document = Document::parse(text).map_err(|e| {
+        let line = source.line(e.span().map_or(0, |s| s.start));
+        source.error(line, e.message().replace('\n', "; "))
+    })?;
+    let mut head = Head::default();
+    let mut rules = Vec::new();
+    for (key, item) in document.as_table().iter() {
+        match (key, item) {
+            ("profile", Item::Table(table)) => head = source.head(table)?,
+            ("rule", Item::ArrayOfTables(tables)) => {
+                for table in tables.iter() {
+                    rules.push(source.rule(table)?);
+                }
+            }
+            _ => {
+                let line = source.line(item.span().map_or(0, |s| s.start));
+                return Err(source.error(line, format!("`{key}`: expected [profile] or [[rule]]")));
+            }
+        }
+    }
+    reject_contradictions(&rules).map_err(|(rule, message)| {
+        let line = rule.place.rsplit(':').next().and_then(|l| l.parse().ok()).unwrap_or(1);
+        source.error(line, message)
+    })?;
+    Ok((head, rules))
+}
+
+/// Finds two rules of one set with the same name or about the same subject.
+///
+/// # Errors
+/// The later rule, and what is wrong with it.
+pub fn reject_contradictions(rules: &[Rule]) -> Result<(), (&Rule, String)> {
+    for (i, rule) in rules.iter().enumerate() {
+        for earlier in &rules[..i] {
+            if rule.name == earlier.name {
+                let message = format!("rule `{}` is already at {}", rule.name, earlier.place);
+                return Err((rule, format!("{message}; expected another name")));
+            }
+            if rule.action.subject().is_some() && rule.action.subject() == earlier.action.subject() {
+                return Err((
+                    rule,
+                    format!(
+                        "rule `{}` contradicts `{}` at {}: both are about {}; expected one rule",
+                        rule.name,
+                        earlier.name,
+                        earlier.place,
+                        rule.action.subject().unwrap_or_default(),
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl Source<'_> {
+    fn line(&self, offset: usize) -> usize {
+        self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|&&b| b == b'\n').count() + 1
+    }
+
+    fn error(&self, line: usize, message: impl Into<String>) -> Error {
+        Error { file: self.file.to_owned(), line, message: message.into() }
+    }
+
+    fn head(&self, table: &Table) -> Result<Head, Error> {
+        let fields = Fields::new(self, table, "profile");
+        fields.reject_unknown(&["name", "summary"])?;
+        Ok(Head { name: fields.text("name")?, summary: fields.text("summary")? })
+    }
+
+    fn rule(&self, table: &Table) -> Result<Rule, Error> {
+        let fields = Fields::new(self, table, "rule");
+        let name = fields.text("name")?;
+        let (on, action) = match fields.text("action")?.as_str() {
+            "emulate" => (fields.errnos(Some("ENOENT"))?, fields.emulate()?),
+            "redirect" => (Vec::new(), fields.redirect()?),
+            "retry" => (fields.errnos(None)?, fields.retry()?),
+            "ignore" => {
+                fields.reject_unknown(&["call", "on", "when"])?;
+                let action = Action::Ignore { call: fields.call()?, when: fields.clauses("when")? };
+                (fields.errnos(None)?, action)
+            }
+            "report" => fields.report()?,
+            other => {
+                return Err(fields.error(
+                    "action",
+                    format!("action `{other}`: expected emulate, redirect, retry, ignore or report"),
+                ));
+            }
+        };
+        Ok(Rule { name, place: format!("{}:{}", self.file, fields.line), on, action })
+    }
+}
+
+/// The keys of one table.
+struct Fields<'a> {
+    source: &'a Source<'a>,
+    table: &'a Table,
+    what: &'static str,
+    line: usize,
+}
+
+impl<'a> Fields<'a> {
+    fn new(source: &'a Source<'a>, table: &'a Table, what: &'static str) -> Self {
+        let line = source.line(table.span().map_or(0, |s| s.start));
+        Self { source, table, what, line }
+    }
+
+    /// An error at the line of `key`, or of the table where the key is missing.
+    fn error(&self, key: &str, message: impl Into<String>) -> Error {
+        let span = self.table.get(key).and_then(Item::span);
+        let line = span.map_or(self.line, |s| self.source.line(s.start));
+        self.source.error(line, message)
+    }
+
+    fn reject_unknown(&self, known: &[&str]) -> Result<(), Error> {
+        for (key, item) in self.table.iter() {
+            if !known.contains(&key) && !["name", "action"].contains(&key) {
+                let line = item.span().map_or(self.line, |s| self.source.line(s.start));
+                let message = format!("key `{key}`: expected one of {}", known.join(", "));
+                return Err(self.source.error(line, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn optional_text(&self, key: &str) -> Result<Option<String>, Error> {
+        let Some(item) = self.table.get(key) else { return Ok(None) };
+        match item.as_str() {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(self.error(key, format!("`{key}`: expected a text in quotes"))),
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<String, Error> {
+        self.optional_text(key)?
+            .ok_or_else(|| self.error(key, format!("this {} has no `{key}`", self.what)))
+    }
+
+    /// One of a few words.
+    fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], default: T) -> Result<T, Error> {
+        let Some(given) = self.optional_text(key)? else { return Ok(default) };
+        words.iter().find(|(w, _)| *w == given).map(|&(_, value)| value).ok_or_else(|| {
+            let expected: Vec<_> = words.iter().map(|(w, _)| *w).collect();
+            self.error(key, format!("{key} `{given}`: expected {}", expected.join(" or ")))
+        })
+    }
+
+    fn errnos(&self, default: Option<&str>) -> Result<Vec<u8>, Error> {
+        let Some(item) = self.table.get("on") else {
+            return default
+                .and_then(errno::by_name)
+                .map(|e| vec![e])
+                .ok_or_else(|| self.error("on", "this rule has no `on`: expected a list of errnos"));
+        };
+        let names = item.as_array().map(|a| a.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+        let Some(Some(names)) = names else {
+            return Err(self.error("on", "`on`: expected a list such as [\"ENOENT\"]"));
+        };
+        if names.is_empty() || names.len() > 4 {
+            return Err(self.error("on", "`on`: expected one to four errnos"));
+        }
+        let number = |n: &str| {
+            errno::by_name(n).ok_or_else(|| {
+                self.error("on", format!("errno `{n}`: expected a name such as ENOENT or EINVAL"))
+            })
+        };
+        names.into_iter().map(number).collect()
+    }
+
+    fn call(&self) -> Result<calls::Nr, Error> {
+        let name = self.text("call")?;
+        calls::by_name(&name).ok_or_else(|| {
+            self.error("call", format!("call `{name}`: expected the name of a system call that rules reach"))
+        })
+    }
+
+    /// An absolute path without `.` and `..`.
+    fn path(&self, key: &str) -> Result<String, Error> {
+        let path = self.text(key)?;
+        check_path(&path).map_err(|why| self.error(key, format!("{key} `{path}`: {why}")))?;
+        Ok(path)
+    }
+
+    fn emulate(&self) -> Result<Action, Error> {
+        self.reject_unknown(&["path", "on", "value", "probe", "mode", "write", "file"])?;
+        let probe = self.word("probe", &[("cap_last_cap", Probe::CapLastCap)], Probe::None)?;
+        let value = self.optional_text("value")?;
+        if value.is_some() == (probe != Probe::None) {
+            return Err(self.error("value", "expected either `value` or `probe`"));
+        }
+        let mode = match self.table.get("mode").map(|m| m.as_integer()) {
+            None => 0o444,
+            Some(Some(mode @ 0..=0o777)) => mode as u16,
+            Some(_) => return Err(self.error("mode", "`mode`: expected 0o000 to 0o777")),
+        };
+        Ok(Action::Emulate(Emulate {
+            path: self.path("path")?,
+            value: value.unwrap_or_default().into_bytes(),
+            probe,
+            mode,
+            accepts_writes: self.word("write", &[("accept", true), ("refuse", false)], false)?,
+            file: self.word(
+                "file",
+                &[("proc", FileKind::Proc), ("namespace", FileKind::Namespace)],
+                FileKind::Proc,
+            )?,
+        }))
+    }
+
+    fn redirect(&self) -> Result<Action, Error> {
+        self.reject_unknown(&["from", "to"])?;
+        Ok(Action::Redirect { from: self.path("from")?, to: self.path("to")? })
+    }
+
+    fn retry(&self) -> Result<Action, Error> {
+        self.reject_unknown(&["call", "on", "when", "change"])?;
+        let changes = self.clauses("change")?;
+        if changes.is_empty() {
+            return Err(self.error("change", "this retry has no `change`: the call would be the same"));
+        }
+        Ok(Action::Retry { call: self.call()?, when: self.clauses("when")?, changes })
+    }
+
+    fn report(&self) -> Result<(Vec<u8>, Action), Error> {
+        if self.table.contains_key("subject") {
+            self.reject_unknown(&["subject"])?;
+            self.word("subject", &[("procfs-root-inode", ())], ())?;
+            return Ok((Vec::new(), Action::ReportProcfsRoot));
+        }
+        self.reject_unknown(&["call", "on", "when", "errno"])?;
+        let name = self.text("errno")?;
+        let errno = errno::by_name(&name)
+            .ok_or_else(|| self.error("errno", format!("errno `{name}`: expected a name such as EFAULT")))?;
+        let action = Action::ReportErrno { call: self.call()?, when: self.clauses("when")?, errno };
+        Ok((self.errnos(None)?, action))
+    }
+
+    fn clauses(&self, key: &str) -> Result<Vec<Clause>, Error> {
+        let Some(item) = self.table.get(key) else { return Ok(Vec::new()) };
+        let wrong = |why: &str| self.error(key, format!("`{key}`: {why}"));
+        let array = item.as_array().ok_or_else(|| wrong("expected a list of { arg = …, … }"))?;
+        array.iter().map(|v| clause(v, key == "change").map_err(|why| wrong(&why))).collect()
+    }
+}
+
+/// Whether a path may stand in a rule.
+///
+/// # Errors
+/// What was expected instead.
+pub fn check_path(path: &str) -> Result<(), String> {
+    if !path.starts_with('/') || path == "/" {
+        return Err("expected an absolute path below /".into());
+    }
+    if path.len() > 1024 {
+        return Err("expected at most 1024 bytes".into());
+    }
+    if path.bytes().any(|b| b == 0) {
+        return Err("expected no NUL byte".into());
+    }
+    if path[1..].split('/').any(|c| c.is_empty() || c == "." || c == "..") {
+        return Err("expected no empty component, `.` or `..`".into());
+    }
+    Ok(())
+}
+
+fn clause(value: &Value, is_change: bool) -> Result<Clause, String> {
+    let table = value.as_inline_table().ok_or("expected { arg = …, … }")?;
+    let arg = match table.get("arg").and_then(Value::as_integer) {
+        Some(arg @ 0..=5) => arg as u8,
+        _ => return Err("expected `arg`, the argument's position from 0 to 5".into()),
+    };
+    let mut rest = table.iter().filter(|(k, _)| *k != "arg");
+    let (Some((key, value)), None) = (rest.next(), rest.next()) else {
+        return Err("expected `arg` and one more key in each".into());
+    };
+    let number = || {
+        value.as_integer().map(|n| (n as u64, String::new())).ok_or(format!("`{key}`: expected a number"))
+    };
+    let text = || match value.as_str() {
+        Some(t) if !t.is_empty() => Ok((0, t.to_owned())),
+        _ => Err(format!("`{key}`: expected a text")),
+    };
+    let (op, (value, text)) = match (key, is_change) {
+        ("equal", false) => (Op::Equal, number()?),
+        ("greater", false) => (Op::Greater, number()?),
+        ("has_bits", false) => (Op::HasBits, number()?),
+        ("lacks_bits", false) => (Op::LacksBits, number()?),
+        ("text", false) => (Op::Text, text()?),
+        ("has_option", false) => (Op::HasOption, text()?),
+        ("is", false) if value.as_str() == Some("emulated-namespace") => {
+            (Op::EmulatedNamespace, (0, String::new()))
+        }
+        ("is", false) => return Err("`is`: expected \"emulated-namespace\"".into()),
+        ("set", true) => (Op::Set, number()?),
+        ("clear_bits", true) => (Op::ClearBits, number()?),
+        ("drop_options", true) => (Op::DropOptions, text()?),
+        (_, false) => {
+            return Err(format!(
+                "key `{key}`: expected equal, greater, has_bits, lacks_bits, text, has_option or is"
+            ));
+        }
+        (_, true) => return Err(format!("key `{key}`: expected set, clear_bits or drop_options")),
+    };
+    Ok(Clause { arg, op, value, text })
+}
