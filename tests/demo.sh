@@ -15,7 +15,7 @@ runsc=$(readlink -f "$fixtures/runsc-20240729")
 busybox=$(readlink -f "$fixtures/busybox-static")
 rootfs=$(readlink -f "$fixtures/rootfs")
 stock=$(readlink -f "$fixtures/runc-current")
-version=$("$stock" --version | head -n 1)
+version=$("$stock" --version | sed -n 1p)
 
 # Whatever happened, no sandbox is left behind.
 trap '"$runsc" --root="$work/state" delete --force demo >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
@@ -85,7 +85,7 @@ JSON
         --ignore-cgroups --overlay2=all:memory run --bundle "$work/sandbox" demo </dev/null 2>&1 | cat
 }
 
-title "The place: a gVisor sandbox ($("$runsc" --version | head -n 1))"
+title "The place: a gVisor sandbox ($("$runsc" --version | sed -n 1p))"
 echo "gVisor is a kernel of its own, written in Go. Programs in it meet its answers, not Linux's:"
 echo "some files of /proc are missing there, and some answers differ from what runc expects."
 

@@ -33,6 +33,7 @@ use procsys_rules::table::{Kind, Table};
 
 /// One system call: its number and arguments, as the program made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
 pub struct Call {
     /// The number, as the kernel counts them on x86-64.
     pub nr: usize,

@@ -3,29 +3,19 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use iced_x86::{
-    Code, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register,
-};
+use iced_x86::{Code, FlowControl, Instruction, OpKind};
 
 use crate::error::Error;
-use crate::scan::{Site, targets};
+use crate::scan::Site;
 
 /// Bytes of a `jmp rel32`.
 pub const JUMP: u64 = 5;
 
 /// The most bytes that a detour covers.
 const COVER_MAX: u64 = 24;
-/// How many instructions before a site are searched for its call number.
-const NUMBER_REACH: usize = 16;
+mod number;
 
-/// What is known of a site's call number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Number {
-    /// The straight-line code before the site sets it.
-    Known(u32),
-    /// It is the caller's.
-    Any,
-}
+pub use number::Number;
 
 /// A detour: the instructions that the jump takes the place of.
 pub struct Detour<'s> {
@@ -72,12 +62,12 @@ impl<'s> Detour<'s> {
 pub fn plan<'s>(sites: &'s [Site], targets: &BTreeSet<u64>) -> Result<Vec<Detour<'s>>, Error> {
     let mut detours: Vec<Detour<'s>> = Vec::with_capacity(sites.len());
     let mut doubts = Vec::new();
-    let mut info = InstructionInfoFactory::new();
+    let mut numbers = number::Finder::new(targets);
     for site in sites {
         let floor = detours.last().map_or(0, |d| d.end().max(d.site.address + 2));
         match cover(site, targets, floor) {
             Ok(covered) => {
-                let number = number(site, targets, &mut info);
+                let number = numbers.find(site);
                 detours.push(Detour { site, covered, number });
             }
             Err(why) => doubts.push(format!("{:#x}: {}: {why}", site.address, site.function)),
@@ -140,49 +130,5 @@ fn can_move(instruction: &Instruction, is_last: bool) -> bool {
         }
         FlowControl::Return => is_last,
         _ => false,
-    }
-}
-
-/// The call number, if the straight-line code before the site sets it.
-fn number(site: &Site, targets: &BTreeSet<u64>, info: &mut InstructionInfoFactory) -> Number {
-    if targets.contains(&site.address) {
-        return Number::Any;
-    }
-    for instruction in site.code[..site.index].iter().rev().take(NUMBER_REACH) {
-        // Targets are known only near the site.
-        if instruction.flow_control() != FlowControl::Next
-            || site.address - instruction.ip() > targets::REACH
-        {
-            return Number::Any;
-        }
-        let sets_it = info.info(instruction).used_registers().iter().any(|used| {
-            used.register().full_register() == Register::RAX
-                && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
-        });
-        if sets_it {
-            return constant(instruction).map_or(Number::Any, Number::Known);
-        }
-        if targets.contains(&instruction.ip()) {
-            return Number::Any;
-        }
-    }
-    Number::Any
-}
-
-/// The constant that an instruction puts into eax.
-fn constant(instruction: &Instruction) -> Option<u32> {
-    match instruction.code() {
-        Code::Mov_r32_imm32 | Code::Mov_rm32_imm32 | Code::Mov_rm64_imm32
-            if instruction.op0_kind() == OpKind::Register =>
-        {
-            Some(instruction.immediate(1) as u32)
-        }
-        Code::Xor_r32_rm32 | Code::Xor_rm32_r32
-            if instruction.op1_kind() == OpKind::Register
-                && instruction.op0_register() == instruction.op1_register() =>
-        {
-            Some(0)
-        }
-        _ => None,
     }
 }

@@ -29,6 +29,12 @@ impl SuiteRun {
         self.results.values().flatten().filter(|r| *r == result).count()
     }
 
+    /// The names of the tests that ended as `result`.
+    pub fn names(&self, result: &str) -> Vec<&str> {
+        let ended = |r: &(&String, &Vec<String>)| r.1.iter().any(|r| r == result);
+        self.results.iter().filter(ended).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// How many tests ended at all.
     pub fn total(&self) -> usize {
         self.results.values().map(Vec::len).sum()

@@ -68,6 +68,9 @@ fn compare(goroot: &Path, folder: &Path, package: &str) -> Report {
     let stock = test_program(goroot, package);
     let first = run_suite(goroot, package, &stock, LIMIT);
     let mut report = Report { lines: String::new(), total: first.total(), failure: None };
+    for name in first.names("FAIL") {
+        let _ = writeln!(report.lines, "  fails on this machine, also unpatched: {package} {name}");
+    }
     for (way, args) in WAYS {
         let patched =
             folder.join(format!("{}-{}", package.replace('/', "_"), way.replace(' ', "-")));

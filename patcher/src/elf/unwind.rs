@@ -18,7 +18,10 @@ pub fn ranges(image: &Image<'_>) -> Vec<(u64, u64)> {
     while let Ok(Some(entry)) = entries.next() {
         let CieOrFde::Fde(partial) = entry else { continue };
         if let Ok(fde) = partial.parse(EhFrame::cie_from_offset) {
-            ranges.push((fde.initial_address(), fde.end_address()));
+            // The entry of a signal trampoline starts one byte early, so that a
+            // return address less one is found in it; that byte is not its code.
+            let early = u64::from(fde.is_signal_trampoline());
+            ranges.push((fde.initial_address() + early, fde.end_address()));
         }
     }
     ranges.retain(|&(start, end)| start < end && image.is_code(start));

@@ -90,9 +90,9 @@ impl Code {
         self.reference(label, Reference::Near);
     }
 
-    /// `lea -value(register), %ecx` for rax (0) and rcx (1): subtracts without flags.
-    pub(super) fn lea_ecx_minus(&mut self, register: u8, value: u32) {
-        self.raw(&[0x8d, 0x88 | register]);
+    /// `lea -value(%rcx), %ecx`: subtracts without flags.
+    pub(super) fn lea_ecx_minus(&mut self, value: u32) {
+        self.raw(&[0x8d, 0x89]);
         self.raw(&value.wrapping_neg().to_le_bytes());
     }
 

@@ -73,7 +73,7 @@ pub(super) fn write(
             code.movzx_ecx_argument(argument, offset);
             let mut subtracted = 0;
             for mode in [PROCFS_ROOT_MODE].into_iter().chain(MARKED_MODES) {
-                code.lea_ecx_minus(1, u32::from(mode).wrapping_sub(subtracted));
+                code.lea_ecx_minus(u32::from(mode).wrapping_sub(subtracted));
                 subtracted = u32::from(mode);
                 code.jrcxz(slow);
             }

@@ -52,12 +52,15 @@ pub(super) fn write(
     if options.every_call {
         dispatch::ask_before(code, anchors, &mut descriptors, done);
     }
-    match detour.number {
-        Number::Known(nr) => match special.find(nr) {
-            Some(reach) => dispatch::write(code, anchors, &mut descriptors, nr, reach, done),
-            None => pass(code, detour, done),
-        },
-        Number::Any => choose(code, anchors, special, &mut descriptors, detour, done),
+    match &detour.number {
+        Number::OneOf(all) if all.iter().all(|&nr| special.find(nr).is_none()) => {
+            pass(code, detour, done);
+        }
+        Number::OneOf(all) if let [nr] = all[..] => {
+            let reach = special.find(nr).unwrap_or_default();
+            dispatch::write(code, anchors, &mut descriptors, nr, reach, done);
+        }
+        _ => choose(code, anchors, special, &mut descriptors, detour, done),
     }
     if detour.covers_syscall() {
         code.bind(done);
@@ -91,9 +94,15 @@ fn choose(
 ) {
     let (pass_on, low, high, selected, jumps) =
         (code.label(), code.label(), code.label(), code.label(), code.label());
+    let small = code.label();
+    // mov %eax, %ecx; bswap %ecx; movzwl %cx, %ecx: 0 if eax has 16 bits.
+    code.raw(&[0x89, 0xc1, 0x0f, 0xc9, 0x0f, 0xb7, 0xc9]);
+    code.jrcxz(small);
+    pass(code, detour, done);
+    code.bind(small);
     code.raw(&[0x0f, 0xb6, 0xcc]); // movzbl %ah, %ecx
     code.jrcxz(low);
-    code.lea_ecx_minus(1, 1);
+    code.lea_ecx_minus(1);
     code.jrcxz(high);
     code.bind(pass_on);
     pass(code, detour, done);
@@ -115,14 +124,9 @@ fn choose(
     code.raw(&[0xff, 0xe1]); // jmp *%rcx
     let mut entries = Vec::new();
     for &(nr, reach) in &special.numbers {
-        let (entry, exact) = (code.label(), code.label());
+        let entry = code.label();
         code.bind(entry);
         entries.push(entry);
-        // The class was found by 16 bits of eax; the others must be zero too.
-        code.lea_ecx_minus(0, nr);
-        code.jrcxz(exact);
-        code.jmp(pass_on);
-        code.bind(exact);
         dispatch::write(code, anchors, descriptors, nr, reach, done);
     }
     code.align(4);
