@@ -98,8 +98,9 @@ pub fn test_program(goroot: &Path, package: &str) -> PathBuf {
 /// Runs a suite's program as `go test` would: in the package's source folder,
 /// where its test data is, with the GOROOT that it was built from.
 pub fn run_suite(goroot: &Path, package: &str, program: &Path, limit: Duration) -> SuiteRun {
+    let place = goroot.join("src").join(package);
     let mut command = Command::new(program);
-    command.arg("-test.v").current_dir(goroot.join("src").join(package));
+    command.arg("-test.v").current_dir(&place).env("PWD", &place);
     command.env("GOROOT", goroot).env("GOTOOLCHAIN", "local");
     command.env("GOCACHE", cache(goroot).join("build"));
     command.env("PATH", path_with(goroot));
