@@ -26,6 +26,7 @@ pub mod nr {
     pub const PWRITE64: usize = 18;
     pub const FCNTL: usize = 72;
     pub const FCHMOD: usize = 91;
+    pub const SIGALTSTACK: usize = 131;
     pub const FSTATFS: usize = 138;
     pub const PRCTL: usize = 157;
     pub const GETTID: usize = 186;

@@ -16,11 +16,14 @@
 # Signals are blocked while rsp points into a slot. A handler would run on the
 # slot's small stack, or leave it by longjmp and never give the slot back.
 
+# A lock is 8 bytes: the state (0 free, 1 in the slow path, 2 on the way out) and
+# the thread that holds it, written by the hook. Both are given back at once.
     .set SLOTS, 64
+    .set LOCK_SIZE, 8
     .set SLOT_SIZE, 0x8000
     .set STACK_TOP, 0x4000
 
-    .set S_LOCK, 0x00       # 0 free, 1 in the slow path, 2 on the way out
+    .set S_LOCK, 0x00       # the address of the slot's lock, written by the hook
     .set S_DESC, 0x08
     .set S_RAX, 0x10
     .set S_RBX, 0x18
@@ -51,11 +54,11 @@ procsys_slow:
 # Take the first free slot. Unrolled, because a loop would need a register more.
     .set i, 0
     .rept SLOTS
-    mov procsys_slots + i * SLOT_SIZE + S_LOCK(%rip), %ecx
+    mov procsys_locks + i * LOCK_SIZE(%rip), %ecx
     jrcxz 1f
     jmp 2f
 1:  mov $1, %ecx
-    xchg %ecx, procsys_slots + i * SLOT_SIZE + S_LOCK(%rip)
+    xchg %ecx, procsys_locks + i * LOCK_SIZE(%rip)
     jrcxz 3f
     jmp 2f
 3:  lea procsys_slots + i * SLOT_SIZE(%rip), %rcx
@@ -100,7 +103,8 @@ procsys_enter:
     popq %rcx
     popfq
     mov S_RSP(%rbx), %rsp
-    movl $2, S_LOCK(%rbx)
+    mov S_LOCK(%rbx), %rcx
+    movl $2, (%rcx)
     mov $SYS_rt_sigprocmask, %eax
     mov $SIG_SETMASK, %edi
     lea S_MASK(%rbx), %rsi
@@ -133,7 +137,8 @@ procsys_finish:
     mov S_R8(%rcx), %r8
     mov S_R9(%rcx), %r9
     mov S_R10(%rcx), %r10
-    movl $0, S_LOCK(%rcx)
+    mov S_LOCK(%rcx), %rcx
+    movq $0, (%rcx)
     jmp *%r11
     .cfi_endproc
     .size procsys_slow, . - procsys_slow
@@ -150,11 +155,11 @@ procsys_forked:
     .cfi_undefined rip
     .set i, 0
     .rept SLOTS
-    mov procsys_slots + i * SLOT_SIZE + S_LOCK(%rip), %ecx
+    mov procsys_locks + i * LOCK_SIZE(%rip), %ecx
     lea -1(%rcx), %rcx
     jrcxz 1f
     jmp 2f
-1:  movl $0, procsys_slots + i * SLOT_SIZE + S_LOCK(%rip)
+1:  movq $0, procsys_locks + i * LOCK_SIZE(%rip)
 2:
     .set i, i + 1
     .endr

@@ -5,8 +5,10 @@
 pub const SLOTS: u64 = 64;
 /// Bytes of a slot: save area, stack, path buffers.
 pub const SLOT_SIZE: u64 = 0x8000;
-/// Bytes of all slots. They lie directly below the image, in zeroed memory.
-pub const SLOTS_SIZE: u64 = SLOTS * SLOT_SIZE;
+/// Bytes before the slots: their locks, 8 bytes each.
+pub const LOCKS_SIZE: u64 = 0x1000;
+/// Bytes of locks and slots. They lie directly below the image, in zeroed memory.
+pub const SLOTS_SIZE: u64 = LOCKS_SIZE + SLOTS * SLOT_SIZE;
 
 /// Offset of a slot's stack top.
 pub const SLOT_STACK_TOP: u64 = 0x4000;

@@ -12,23 +12,24 @@
 use core::arch::{asm, global_asm};
 use core::slice;
 
-use procsys_hook::{Before, Call, Kernel, Scratch, nr};
+use procsys_hook::{Before, Call, Kernel, Scratch};
 use procsys_rules::Table;
 
 #[allow(dead_code)]
 mod layout {
     include!("layout.rs");
 }
-use layout::{Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KIND_AFTER, SLOT_SCRATCH, SLOT_SIZE, SLOTS};
+mod slots;
+use layout::{
+    Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KIND_AFTER, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE, SLOTS,
+};
 
 global_asm!(include_str!("entry.s"), options(att_syntax));
 
 /// The save area at the start of a slot, as `entry.s` lays it out.
 #[repr(C)]
 struct Slot {
-    lock: u32,
-    /// The thread that holds the slot; 0 when it never was held.
-    thread: u32,
+    lock: usize,
     descriptor: *const Descriptor,
     rax: usize,
     rbx: usize,
@@ -52,6 +53,7 @@ const _: () = {
     assert!(offset_of!(Slot, next) == 0x60 && offset_of!(Slot, target) == 0x68);
     assert!(offset_of!(Slot, replaced) == 0x70 && core::mem::size_of::<Call>() == 56);
     assert!(SLOTS == 64 && SLOT_SIZE == 0x8000 && layout::SLOT_STACK_TOP == 0x4000);
+    assert!(LOCKS_SIZE == 0x1000 && SLOTS * 8 <= LOCKS_SIZE);
     assert!(SLOT_SCRATCH as usize + core::mem::size_of::<Scratch>() <= SLOT_SIZE as usize);
 };
 
@@ -71,6 +73,7 @@ macro_rules! address_of {
         address
     }};
 }
+use address_of;
 
 /// The kernel itself.
 struct Raw;
@@ -146,7 +149,7 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
     // buffers lie in it, behind the stack, and the layout is checked above.
     let (slot, scratch) =
         unsafe { (&mut *slot, &mut *((base + SLOT_SCRATCH as usize) as *mut Scratch)) };
-    slot.thread = Raw.call(nr::GETTID, [0; 6]) as u32;
+    slot.lock = slots::take(base, slot.rsp);
     // SAFETY: r11 held the address of a descriptor that the patcher wrote.
     let descriptor = unsafe { *slot.descriptor };
     let at = slot.descriptor as usize;
@@ -170,38 +173,6 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
         },
         None if is_after => {}
         None => slot.target = at.wrapping_add_signed(descriptor.resume as isize),
-    }
-    if base == last_slot() {
-        sweep();
-    }
-}
-
-fn last_slot() -> usize {
-    addr_of_slot(SLOTS as usize - 1)
-}
-
-fn addr_of_slot(index: usize) -> usize {
-    address_of!("procsys_slots") + index * SLOT_SIZE as usize
-}
-
-/// Frees slots whose thread is gone: a program replaced by execve in a vfork
-/// child, or a thread that a signal handler led away, never gives its slot back.
-/// Run by the thread that had to take the last one.
-fn sweep() {
-    const ESRCH: isize = -3;
-    for index in 0..SLOTS as usize - 1 {
-        let slot = addr_of_slot(index) as *mut Slot;
-        // SAFETY: the slots are zeroed memory of the shim's own; other threads
-        // change these two words, hence volatile. A thread that is gone does
-        // not come back to its slot.
-        unsafe {
-            let thread = (&raw const (*slot).thread).read_volatile();
-            let is_held = (&raw const (*slot).lock).read_volatile() != 0;
-            if is_held && thread != 0 && Raw.call(nr::TKILL, [thread as usize, 0, 0, 0, 0, 0]) == ESRCH {
-                (&raw mut (*slot).thread).write_volatile(0);
-                (&raw mut (*slot).lock).write_volatile(0);
-            }
-        }
     }
 }
 
