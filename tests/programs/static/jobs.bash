@@ -38,8 +38,8 @@ bash_ -c 'kill -SEGV $$' 2> /dev/null; echo "status $?"; bash_ -c 'kill -PIPE $$
 
 echo "# jobs"
 set -m
-sleep 30 & sleep 31 & jobs | sed 's/[0-9]\{3,\}/PID/'; kill %1; wait %1 2> /dev/null; echo "status $?"
-kill -STOP %2; wait %2 2> /dev/null; echo "stopped: $?"; jobs -s | grep -c Stopped
+sleep 30 & sleep 31 & jobs > running; cat running; kill %1; wait %1 2> /dev/null; echo "status $?"
+kill -STOP %2; wait %2 2> /dev/null; echo "stopped: $?"; jobs -s > stopped; grep -c Stopped stopped
 kill -CONT %2; kill -TERM %2; wait %2 2> /dev/null; echo "ended: $?"
 set +m
 for i in 3 1 2; do (sleep "0.$i"; exit "$i") & done; for i in 1 2 3; do wait -n; echo "first to end: $?"; done
