@@ -29,7 +29,8 @@ const LINKED_AT: u64 = 0x40_0000;
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let rules = library(&out, "procsys_rules", Path::new("../rules/src"), &[]);
-    let hook = library(&out, "procsys_hook", Path::new("../hook/src"), &[("procsys_rules", &rules)]);
+    let hook =
+        library(&out, "procsys_hook", Path::new("../hook/src"), &[("procsys_rules", &rules)]);
     let shim = out.join("shim.elf");
     watch(Path::new("shim"));
     let mut link = rustc("procsys_shim", Path::new("shim/main.rs"), &shim);

@@ -7,7 +7,12 @@ use crate::memory::{self, Scratch};
 use crate::{Call, emulate};
 
 /// Whether every condition of `rule` holds.
-pub(crate) fn all_hold(kernel: &impl Kernel, scratch: &mut Scratch, rule: Rule<'_>, call: &Call) -> bool {
+pub(crate) fn all_hold(
+    kernel: &impl Kernel,
+    scratch: &mut Scratch,
+    rule: Rule<'_>,
+    call: &Call,
+) -> bool {
     rule.when().all(|clause| holds(kernel, scratch, clause, call))
 }
 

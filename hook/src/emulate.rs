@@ -69,7 +69,8 @@ pub(crate) fn marked(kernel: &impl Kernel, fd: usize) -> Option<Mark> {
     let stat = stat::of_fd(kernel, fd)?;
     let mark = Mark::from_mode(stat::mode(&stat))?;
     let seals = usize::try_from(kernel.call(nr::FCNTL, [fd, F_GET_SEALS, 0, 0, 0, 0])).ok()?;
-    let sealed = if mark.accepts_writes { seals & F_SEAL_SEAL == 0 } else { seals & SEALED == SEALED };
+    let sealed =
+        if mark.accepts_writes { seals & F_SEAL_SEAL == 0 } else { seals & SEALED == SEALED };
     (stat::nlink(&stat) == 0 && sealed).then_some(mark)
 }
 
@@ -219,7 +220,7 @@ fn memory_file(kernel: &impl Kernel, close_on_exec: bool) -> Result<usize, u8> {
     const MFD_CLOEXEC: usize = 1;
     const MFD_ALLOW_SEALING: usize = 2;
     const MFD_NOEXEC_SEAL: usize = 8;
-    let name = b"procsys\0".as_ptr() as usize;
+    let name = c"procsys".as_ptr() as usize;
     let flags = MFD_ALLOW_SEALING | if close_on_exec { MFD_CLOEXEC } else { 0 };
     let mut fd = kernel.call(nr::MEMFD_CREATE, [name, flags | MFD_NOEXEC_SEAL, 0, 0, 0, 0]);
     if fd == -isize::from(errno::EINVAL) {

@@ -73,7 +73,12 @@ impl<'k, K: Kernel> Fd<'k, K> {
     }
 
     /// Opens the path at this address.
-    pub(crate) fn open(kernel: &'k K, dirfd: usize, path: usize, flags: usize) -> Result<Self, isize> {
+    pub(crate) fn open(
+        kernel: &'k K,
+        dirfd: usize,
+        path: usize,
+        flags: usize,
+    ) -> Result<Self, isize> {
         let number = kernel.call(nr::OPENAT, [dirfd, path, flags | O_CLOEXEC, 0, 0, 0]);
         usize::try_from(number).map(|number| Self { kernel, number }).map_err(|_| number)
     }

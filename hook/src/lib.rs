@@ -51,7 +51,12 @@ pub enum Before {
 }
 
 /// Decides about a call before it is made: only redirects act here.
-pub fn before(kernel: &impl Kernel, table: Table<'_>, scratch: &mut Scratch, call: &Call) -> Before {
+pub fn before(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    scratch: &mut Scratch,
+    call: &Call,
+) -> Before {
     redirect::apply(kernel, table, scratch, call)
 }
 

@@ -15,7 +15,12 @@ const MISSING: isize = -2;
 
 /// Whether `text`, which ends in NUL, names the file that `pattern` names. It is
 /// used as room: at the end it is the same again.
-pub(crate) fn is_named(kernel: &impl Kernel, dirfd: usize, text: &mut [u8], pattern: &[u8]) -> bool {
+pub(crate) fn is_named(
+    kernel: &impl Kernel,
+    dirfd: usize,
+    text: &mut [u8],
+    pattern: &[u8],
+) -> bool {
     let Some(len) = text.iter().position(|&b| b == 0) else { return false };
     let Some(given) = text.get(..len) else { return false };
     if path::matches(pattern, given) {
@@ -86,7 +91,10 @@ fn set(text: &mut [u8], at: usize, byte: u8) {
 }
 
 /// The directory descriptor and path of one path argument of a call.
-pub(crate) fn argument(args: &[usize; 6], arg: procsys_rules::calls::PathArg) -> Option<(usize, usize)> {
+pub(crate) fn argument(
+    args: &[usize; 6],
+    arg: procsys_rules::calls::PathArg,
+) -> Option<(usize, usize)> {
     let dirfd = match arg.dirfd {
         Some(position) => *args.get(usize::from(position))?,
         None => crate::kernel::AT_FDCWD,

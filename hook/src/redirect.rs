@@ -9,7 +9,12 @@ use crate::memory::{self, PATH_MAX, Scratch};
 use crate::{Before, Call, identity, locate};
 
 /// Replaces the path arguments that lie below a redirected prefix.
-pub(crate) fn apply(kernel: &impl Kernel, table: Table<'_>, scratch: &mut Scratch, call: &Call) -> Before {
+pub(crate) fn apply(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    scratch: &mut Scratch,
+    call: &Call,
+) -> Before {
     let Some(shape) = calls::shape(call.nr) else { return Before::Pass };
     let mut changed = *call;
     for (i, arg) in shape.paths.into_iter().enumerate() {

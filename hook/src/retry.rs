@@ -2,13 +2,18 @@
 
 use procsys_rules::table::{Op, Rule};
 
+use crate::Call;
 use crate::condition::{is_named, options};
 use crate::kernel::Kernel;
 use crate::memory::{self, Scratch};
-use crate::Call;
 
 /// Makes the call again as the rule changes it, and gives its result.
-pub(crate) fn again(kernel: &impl Kernel, scratch: &mut Scratch, rule: Rule<'_>, call: &Call) -> isize {
+pub(crate) fn again(
+    kernel: &impl Kernel,
+    scratch: &mut Scratch,
+    rule: Rule<'_>,
+    call: &Call,
+) -> isize {
     let mut args = call.args;
     for change in rule.changes() {
         let Some(arg) = args.get_mut(change.arg) else { continue };
@@ -24,7 +29,12 @@ pub(crate) fn again(kernel: &impl Kernel, scratch: &mut Scratch, rule: Rule<'_>,
 
 /// The list of options at `address` without the named ones: the address of the
 /// new list, 0 when it is empty.
-fn without(kernel: &impl Kernel, scratch: &mut Scratch, address: usize, names: &[u8]) -> Option<usize> {
+fn without(
+    kernel: &impl Kernel,
+    scratch: &mut Scratch,
+    address: usize,
+    names: &[u8],
+) -> Option<usize> {
     let (_, list) = memory::text(kernel, address, &mut scratch.path)?.split_last()?;
     let [out, _] = &mut scratch.out;
     let mut len = 0;

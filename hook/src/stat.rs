@@ -63,7 +63,12 @@ pub(crate) fn is_symlink(stat: &Stat) -> bool {
 }
 
 /// Asks about a path that ends in NUL.
-pub(crate) fn of_path(kernel: &impl Kernel, dirfd: usize, path: &[u8], flags: usize) -> Option<Stat> {
+pub(crate) fn of_path(
+    kernel: &impl Kernel,
+    dirfd: usize,
+    path: &[u8],
+    flags: usize,
+) -> Option<Stat> {
     debug_assert!(path.contains(&0));
     let mut stat: Stat = [0; 144];
     let buffer = stat.as_mut_ptr() as usize;

@@ -62,8 +62,10 @@ fn choice(matches: &ArgMatches) -> Choice {
 
 fn run(matches: &ArgMatches) -> Result<Report, Error> {
     let set = gather(&choice(matches))?;
-    let options =
-        Options { every_call: matches.get_flag("every-call"), dry_run: matches.get_flag("dry-run") };
+    let options = Options {
+        every_call: matches.get_flag("every-call"),
+        dry_run: matches.get_flag("dry-run"),
+    };
     let input: &PathBuf = matches.get_one("input").expect("required above");
     let output: Option<&PathBuf> = matches.get_one("output");
     patch(input, output.map(PathBuf::as_path), &set, &options)
@@ -77,14 +79,17 @@ pub fn main() -> ExitCode {
     match run(&matches) {
         Ok(report) if json => println!("{:#}", report.json()),
         Ok(report) => {
-            let output = matches.get_one::<PathBuf>("output").filter(|_| !matches.get_flag("dry-run"));
+            let output =
+                matches.get_one::<PathBuf>("output").filter(|_| !matches.get_flag("dry-run"));
             match output {
                 Some(output) => println!("{} → {}", input.display(), output.display()),
                 None => println!("{} (dry run, nothing written)", input.display()),
             }
             println!("{report}");
             if report.dropped_setuid {
-                eprintln!("procsys-patch: warning: the input is setuid or setgid, the output is not");
+                eprintln!(
+                    "procsys-patch: warning: the input is setuid or setgid, the output is not"
+                );
             }
         }
         Err(error) => {

@@ -31,9 +31,15 @@ pub struct Options {
 /// # Errors
 /// As the stages say. After an error there is no output file, and one that was
 /// there before is as it was.
-pub fn patch(input: &Path, output: Option<&Path>, set: &Set, options: &Options) -> Result<Report, Error> {
+pub fn patch(
+    input: &Path,
+    output: Option<&Path>,
+    set: &Set,
+    options: &Options,
+) -> Result<Report, Error> {
     let start = Instant::now();
-    let io = |path: &Path, e: std::io::Error| Error::Io(format!("{}: {}", path.display(), words(&e)));
+    let io =
+        |path: &Path, e: std::io::Error| Error::Io(format!("{}: {}", path.display(), words(&e)));
     let file = File::open(input).map_err(|e| io(input, e))?;
     let metadata = file.metadata().map_err(|e| io(input, e))?;
     if !metadata.is_file() {
@@ -51,7 +57,8 @@ pub fn patch(input: &Path, output: Option<&Path>, set: &Set, options: &Options) 
         Err(_) if metadata.len() == 0 => return Err(Error::Input("not an ELF file".into())),
         Err(e) => return Err(io(input, e)),
     };
-    let table = Table::new(&set.table).ok_or_else(|| Error::Rules("the compiled rules can't be read".into()))?;
+    let table = Table::new(&set.table)
+        .ok_or_else(|| Error::Rules("the compiled rules can't be read".into()))?;
     let (report, output_bytes) = transform(&bytes, table, set, options)?;
     if let (Some(output), false) = (output, options.dry_run) {
         let mode = metadata.mode() & 0o777;
@@ -71,7 +78,11 @@ fn refuse_same(input: &Path, metadata: &std::fs::Metadata, output: &Path) -> Res
     let same = std::fs::metadata(output)
         .is_ok_and(|m| (m.dev(), m.ino()) == (metadata.dev(), metadata.ino()));
     if same {
-        return Err(Error::Io(format!("{}: output equals input {}", output.display(), input.display())));
+        return Err(Error::Io(format!(
+            "{}: output equals input {}",
+            output.display(),
+            input.display()
+        )));
     }
     Ok(())
 }

@@ -125,7 +125,9 @@ fn can_move(instruction: &Instruction, is_last: bool) -> bool {
     match instruction.flow_control() {
         FlowControl::Next => instruction.code() != Code::INVALID,
         FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
-            is_last && instruction.op0_kind() == OpKind::NearBranch64 && !instruction.is_loop()
+            is_last
+                && instruction.op0_kind() == OpKind::NearBranch64
+                && !instruction.is_loop()
                 && !instruction.is_jcx_short()
         }
         FlowControl::Return => is_last,

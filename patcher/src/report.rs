@@ -82,7 +82,13 @@ impl fmt::Display for Report {
             self.detoured, self.sites, self.in_place, self.inside
         )?;
         let names: Vec<_> = self.rules.iter().map(|(name, _)| name.as_str()).collect();
-        writeln!(f, "  rules     {} (profile {}): {}", names.len(), self.profiles.join(", "), names.join(", "))?;
+        writeln!(
+            f,
+            "  rules     {} (profile {}): {}",
+            names.len(),
+            self.profiles.join(", "),
+            names.join(", ")
+        )?;
         write!(
             f,
             "  size      {} → {} bytes (+{}), {} injected; {:.0} ms",

@@ -70,7 +70,9 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
                     scan.sites.push(Site { address, function: function.clone(), code, index });
                 }
                 Some(Err(())) => scan.inside.push(address),
-                None => doubts.push(format!("{address:#x}: {function}: the function can't be decoded up to it")),
+                None => doubts.push(format!(
+                    "{address:#x}: {function}: the function can't be decoded up to it"
+                )),
             }
             current = Some((function, code));
         }

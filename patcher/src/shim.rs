@@ -45,7 +45,10 @@ mod tests {
                 for used in info.info(&instruction).used_registers() {
                     let register = used.register();
                     assert!(
-                        !register.is_ymm() && !register.is_zmm() && !register.is_st() && !register.is_mm(),
+                        !register.is_ymm()
+                            && !register.is_zmm()
+                            && !register.is_st()
+                            && !register.is_mm(),
                         "{name} uses {register:?} at {:#x}",
                         instruction.ip()
                     );

@@ -42,7 +42,10 @@ fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], output: &Output) -> Result<
     }
     for load in loads {
         let at = load.p_vaddr;
-        ensure(load.p_flags & (PF_W | PF_X) != PF_W | PF_X, format!("{at:#x} is writable and executable"))?;
+        ensure(
+            load.p_flags & (PF_W | PF_X) != PF_W | PF_X,
+            format!("{at:#x} is writable and executable"),
+        )?;
         ensure(load.p_offset % 4096 == at % 4096, format!("segment at {at:#x} is not aligned"))?;
         let end = load.p_offset.checked_add(load.p_filesz);
         ensure(
@@ -51,7 +54,10 @@ fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], output: &Output) -> Result<
         )?;
     }
     let [.., data, shim] = loads else { return Err(Error::Verify("segments are missing".into())) };
-    ensure(shim.p_vaddr == output.base && shim.p_flags == PF_R | PF_X, "the shim's segment is wrong")?;
+    ensure(
+        shim.p_vaddr == output.base && shim.p_flags == PF_R | PF_X,
+        "the shim's segment is wrong",
+    )?;
     let in_file = output.bytes.get(shim.p_offset as usize..).unwrap_or_default();
     ensure(in_file.starts_with(IMAGE_MAGIC), "the shim's image is not where its segment says")?;
     let zeroed = data.p_vaddr + data.p_filesz;
@@ -123,7 +129,10 @@ fn unchanged(
     for (start, end) in holes {
         let start = start.max(from);
         let (old, new) = (image.bytes.get(from..start), output.bytes.get(from..start));
-        ensure(old.is_some() && old == new, format!("bytes changed between {from:#x} and {start:#x}"))?;
+        ensure(
+            old.is_some() && old == new,
+            format!("bytes changed between {from:#x} and {start:#x}"),
+        )?;
         from = end.max(from);
     }
     Ok(())

@@ -9,7 +9,8 @@ use crate::table::{ANY_CALL, CLAUSE, FileKind, HEADER, Kind, MAGIC, RECORD, VERS
 /// # Errors
 /// When the table would pass 64 KiB, the reach of its offsets.
 pub fn compile(rules: &[Rule]) -> Result<Vec<u8>, String> {
-    let clauses: usize = rules.iter().map(|r| r.clauses().map(<[_]>::len).iter().sum::<usize>()).sum();
+    let clauses: usize =
+        rules.iter().map(|r| r.clauses().map(<[_]>::len).iter().sum::<usize>()).sum();
     let mut out = Writer {
         next_clause: HEADER + rules.len() * RECORD,
         bytes: vec![0; HEADER + rules.len() * RECORD + clauses * CLAUSE],

@@ -74,7 +74,8 @@ fn split_first(path: &[u8]) -> Option<(&[u8], &[u8])> {
 /// A hash of a last component, to pass over most rules at once (FNV-1a; source:
 /// RFC 9923 has the constants). Never 0.
 pub fn hash(component: &[u8]) -> u32 {
-    let h = component.iter().fold(0x811c_9dc5u32, |h, &b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    let h =
+        component.iter().fold(0x811c_9dc5u32, |h, &b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
     if h == 0 { 1 } else { h }
 }
 

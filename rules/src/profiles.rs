@@ -40,7 +40,8 @@ pub fn by_name(name: &str) -> Option<&'static Profile> {
 pub fn add(set: &mut Vec<Rule>, rules: impl IntoIterator<Item = Rule>) {
     for rule in rules {
         let subject = rule.action.subject();
-        let same = |r: &Rule| r.name == rule.name || (subject.is_some() && r.action.subject() == subject);
+        let same =
+            |r: &Rule| r.name == rule.name || (subject.is_some() && r.action.subject() == subject);
         match set.iter().position(same) {
             Some(at) => {
                 set[at] = rule.clone();
@@ -86,9 +87,8 @@ pub fn emulate_option(option: &str) -> Result<Rule, String> {
 /// # Errors
 /// What was expected instead.
 pub fn redirect_option(option: &str) -> Result<Rule, String> {
-    let (from, to) = option
-        .split_once('=')
-        .ok_or_else(|| format!("--redirect `{option}`: expected FROM=TO"))?;
+    let (from, to) =
+        option.split_once('=').ok_or_else(|| format!("--redirect `{option}`: expected FROM=TO"))?;
     for path in [from, to] {
         text::check_path(path).map_err(|why| format!("--redirect `{option}`: {why}"))?;
         if path.contains('*') {

@@ -63,7 +63,10 @@ impl Table<'_> {
                 Kind::ReportProcfsRoot => Reach { before: false, after: mode_of(nr) },
                 Kind::Retry | Kind::Ignore | Kind::ReportErrno => {
                     let named = rule.call() != ANY_CALL && usize::from(rule.call()) == nr;
-                    Reach { before: false, after: if named { After::Failure } else { After::Nothing } }
+                    Reach {
+                        before: false,
+                        after: if named { After::Failure } else { After::Nothing },
+                    }
                 }
             };
             reach.before |= one.before;

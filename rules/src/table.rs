@@ -225,7 +225,8 @@ impl<'t> Rule<'t> {
 
     /// Whether it acts on this errno (a positive number).
     pub fn acts_on(&self, errno: u8) -> bool {
-        errno != 0 && self.record.get(field::ON..field::ON + 4).is_some_and(|on| on.contains(&errno))
+        errno != 0
+            && self.record.get(field::ON..field::ON + 4).is_some_and(|on| on.contains(&errno))
     }
 
     /// Whether its path may end in a component with this [hash](crate::path::hash).

@@ -83,7 +83,8 @@ pub fn reject_contradictions(rules: &[Rule]) -> Result<(), (&Rule, String)> {
                 let message = format!("rule `{}` is already at {}", rule.name, earlier.place);
                 return Err((rule, format!("{message}; expected another name")));
             }
-            if rule.action.subject().is_some() && rule.action.subject() == earlier.action.subject() {
+            if rule.action.subject().is_some() && rule.action.subject() == earlier.action.subject()
+            {
                 return Err((
                     rule,
                     format!(
@@ -107,7 +108,8 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn line(&self, offset: usize) -> usize {
-        self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|&&b| b == b'\n').count() + 1
+        self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|&&b| b == b'\n').count()
+            + 1
     }
 
     fn error(&self, line: usize, message: impl Into<String>) -> Error {
@@ -136,7 +138,9 @@ impl Source<'_> {
             other => {
                 return Err(fields.error(
                     "action",
-                    format!("action `{other}`: expected emulate, redirect, retry, ignore or report"),
+                    format!(
+                        "action `{other}`: expected emulate, redirect, retry, ignore or report"
+                    ),
                 ));
             }
         };
@@ -200,12 +204,12 @@ impl<'a> Fields<'a> {
 
     fn errnos(&self, default: Option<&str>) -> Result<Vec<u8>, Error> {
         let Some(item) = self.table.get("on") else {
-            return default
-                .and_then(errno::by_name)
-                .map(|e| vec![e])
-                .ok_or_else(|| self.error("on", "this rule has no `on`: expected a list of errnos"));
+            return default.and_then(errno::by_name).map(|e| vec![e]).ok_or_else(|| {
+                self.error("on", "this rule has no `on`: expected a list of errnos")
+            });
         };
-        let names = item.as_array().map(|a| a.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+        let names =
+            item.as_array().map(|a| a.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
         let Some(Some(names)) = names else {
             return Err(self.error("on", "`on`: expected a list such as [\"ENOENT\"]"));
         };
@@ -223,7 +227,10 @@ impl<'a> Fields<'a> {
     fn call(&self) -> Result<calls::Nr, Error> {
         let name = self.text("call")?;
         calls::by_name(&name).ok_or_else(|| {
-            self.error("call", format!("call `{name}`: expected the name of a system call that rules reach"))
+            self.error(
+                "call",
+                format!("call `{name}`: expected the name of a system call that rules reach"),
+            )
         })
     }
 
@@ -269,7 +276,9 @@ impl<'a> Fields<'a> {
         self.reject_unknown(&["call", "on", "when", "change"])?;
         let changes = self.clauses("change")?;
         if changes.is_empty() {
-            return Err(self.error("change", "this retry has no `change`: the call would be the same"));
+            return Err(
+                self.error("change", "this retry has no `change`: the call would be the same")
+            );
         }
         Ok(Action::Retry { call: self.call()?, when: self.clauses("when")?, changes })
     }
@@ -282,8 +291,9 @@ impl<'a> Fields<'a> {
         }
         self.reject_unknown(&["call", "on", "when", "errno"])?;
         let name = self.text("errno")?;
-        let errno = errno::by_name(&name)
-            .ok_or_else(|| self.error("errno", format!("errno `{name}`: expected a name such as EFAULT")))?;
+        let errno = errno::by_name(&name).ok_or_else(|| {
+            self.error("errno", format!("errno `{name}`: expected a name such as EFAULT"))
+        })?;
         let action = Action::ReportErrno { call: self.call()?, when: self.clauses("when")?, errno };
         Ok((self.errnos(None)?, action))
     }
@@ -327,7 +337,10 @@ fn clause(value: &Value, is_change: bool) -> Result<Clause, String> {
         return Err("expected `arg` and one more key in each".into());
     };
     let number = || {
-        value.as_integer().map(|n| (n as u64, String::new())).ok_or(format!("`{key}`: expected a number"))
+        value
+            .as_integer()
+            .map(|n| (n as u64, String::new()))
+            .ok_or(format!("`{key}`: expected a number"))
     };
     let text = || match value.as_str() {
         Some(t) if !t.is_empty() => Ok((0, t.to_owned())),

@@ -107,9 +107,9 @@ impl<'a> Image<'a> {
         const DF_1_PIE: u64 = 0x0800_0000;
         let has_flag = segments.iter().filter(|s| s.p_type.get(LE) == PT_DYNAMIC).any(|s| {
             let Ok(Some(entries)) = s.dynamic(LE, bytes) else { return false };
-            entries.iter().any(|d| {
-                d.d_tag.get(LE) == elf::DT_FLAGS_1 && d.d_val.get(LE) & DF_1_PIE != 0
-            })
+            entries
+                .iter()
+                .any(|d| d.d_tag.get(LE) == elf::DT_FLAGS_1 && d.d_val.get(LE) & DF_1_PIE != 0)
         });
         has_flag && header.e_entry.get(LE) != 0
     }
@@ -123,14 +123,18 @@ impl<'a> Image<'a> {
             let (offset, size) = segment.file_range(LE);
             let inside = offset.checked_add(size).is_some_and(|e| e <= self.bytes.len() as u64);
             if !inside {
-                return refuse(format!("truncated ELF file: segment {i} ends past the end of the file"));
+                return refuse(format!(
+                    "truncated ELF file: segment {i} ends past the end of the file"
+                ));
             }
             let start = segment.p_vaddr.get(LE);
             let Some(next) = start.checked_add(segment.p_memsz.get(LE)) else {
                 return refuse(format!("damaged ELF file: segment {i} wraps around"));
             };
             if start < end || segment.p_memsz.get(LE) < size {
-                return refuse(format!("damaged ELF file: segment {i} at {start:#x} is out of order"));
+                return refuse(format!(
+                    "damaged ELF file: segment {i} at {start:#x} is out of order"
+                ));
             }
             end = next;
             let flags = segment.p_flags.get(LE);
@@ -154,9 +158,9 @@ impl<'a> Image<'a> {
     /// Address and bytes of each executable segment.
     pub fn code(&self) -> impl Iterator<Item = (u64, &'a [u8])> {
         let bytes = self.bytes;
-        self.loads().filter(|s| s.p_flags.get(LE) & PF_X != 0).map(move |s| {
-            (s.p_vaddr.get(LE), s.data(LE, bytes).unwrap_or_default())
-        })
+        self.loads()
+            .filter(|s| s.p_flags.get(LE) & PF_X != 0)
+            .map(move |s| (s.p_vaddr.get(LE), s.data(LE, bytes).unwrap_or_default()))
     }
 
     /// The offset in the file of an address that the file holds.

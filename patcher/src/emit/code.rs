@@ -55,7 +55,7 @@ impl Code {
     }
 
     pub(super) fn align(&mut self, to: u64) {
-        while self.here() % to != 0 {
+        while !self.here().is_multiple_of(to) {
             self.bytes.push(0xcc);
         }
     }
@@ -100,7 +100,8 @@ impl Code {
     pub(super) fn movzx_ecx_argument(&mut self, argument: u8, offset: u8) {
         // rdi rsi rdx r10 r8 r9: REX.B and the low three bits.
         let (extended, register) =
-            [(false, 7), (false, 6), (false, 2), (true, 2), (true, 0), (true, 1)][argument as usize];
+            [(false, 7), (false, 6), (false, 2), (true, 2), (true, 0), (true, 1)]
+                [argument as usize];
         if extended {
             self.raw(&[0x41]);
         }

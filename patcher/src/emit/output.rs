@@ -58,10 +58,16 @@ impl Edits {
 ///
 /// # Errors
 /// [`Error::Input`] when the file has no room for a segment or a header.
-pub fn write(image: &Image<'_>, purpose: &Purpose<'_>, detours: &[Detour<'_>]) -> Result<Output, Error> {
+pub fn write(
+    image: &Image<'_>,
+    purpose: &Purpose<'_>,
+    detours: &[Detour<'_>],
+) -> Result<Output, Error> {
     let last = image.loads().next_back().expect("parse checked that there is one");
     if last.p_flags.get(LE) & PF_W == 0 {
-        return Err(Error::Input("the last segment is not writable: no room for the shim's stacks".into()));
+        return Err(Error::Input(
+            "the last segment is not writable: no room for the shim's stacks".into(),
+        ));
     }
     let room = room::find(image, image.segments.len() + 1)?;
     let end = last.p_vaddr.get(LE) + last.p_memsz.get(LE);
@@ -73,8 +79,9 @@ pub fn write(image: &Image<'_>, purpose: &Purpose<'_>, detours: &[Detour<'_>]) -
         image.bytes.len(),
         purpose.options.every_call,
     );
-    let contents = segment::build(base, &purpose.table, &note::note(&text), purpose.options, detours)
-        .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
+    let contents =
+        segment::build(base, &purpose.table, &note::note(&text), purpose.options, detours)
+            .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
     let mut edits = Edits {
         bytes: Vec::with_capacity(image.bytes.len() + contents.bytes.len() + (64 << 10)),
         undo: Vec::new(),
@@ -117,7 +124,13 @@ fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
 
 /// The program headers: the shim's segment after the last one, whose zeroed
 /// memory grows up to it and holds the slots.
-fn program_headers(image: &Image<'_>, room: &room::Room, base: u64, offset: u64, len: u64) -> Vec<Segment> {
+fn program_headers(
+    image: &Image<'_>,
+    room: &room::Room,
+    base: u64,
+    offset: u64,
+    len: u64,
+) -> Vec<Segment> {
     let mut headers = image.segments.to_vec();
     let is_load = |s: &Segment| s.p_type.get(LE) == PT_LOAD;
     let last = headers.iter().rposition(is_load).expect("parse checked that there is one");
@@ -152,7 +165,11 @@ fn program_headers(image: &Image<'_>, room: &room::Room, base: u64, offset: u64,
     headers
 }
 
-fn file_header(image: &Image<'_>, room: &room::Room, count: usize) -> object::elf::FileHeader64<LE> {
+fn file_header(
+    image: &Image<'_>,
+    room: &room::Room,
+    count: usize,
+) -> object::elf::FileHeader64<LE> {
     let mut header = *image.header;
     header.e_phoff = U64::new(LE, room.offset);
     header.e_phnum.set(LE, count as u16);

@@ -69,9 +69,11 @@ fn in_tail(image: &Image<'_>, index: usize, segment: &Segment, size: u64) -> Opt
 
 /// Whether a stretch of the file is zero and no section or segment has it.
 fn is_free(image: &Image<'_>, from: u64, to: u64) -> bool {
-    let zero = image.bytes.get(from as usize..to as usize).is_some_and(|b| b.iter().all(|&b| b == 0));
+    let zero =
+        image.bytes.get(from as usize..to as usize).is_some_and(|b| b.iter().all(|&b| b == 0));
     let overlaps = |start: u64, len: u64| len > 0 && start < to && start + len > from;
-    let in_section = image.sections.iter().filter_map(|s| s.file_range(LE)).any(|(o, l)| overlaps(o, l));
+    let in_section =
+        image.sections.iter().filter_map(|s| s.file_range(LE)).any(|(o, l)| overlaps(o, l));
     let is_load = |s: &&Segment| s.p_type.get(LE) == object::elf::PT_LOAD;
     let in_segment = image.loads().filter(is_load).any(|s| {
         let (offset, len) = s.file_range(LE);

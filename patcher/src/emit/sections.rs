@@ -87,7 +87,7 @@ impl Builder<'_> {
 
     /// Appends bytes to the file, aligned to 8, and gives their offset.
     fn append(&mut self, bytes: &[u8]) -> u64 {
-        while (self.start + self.bytes.len() as u64) % 8 != 0 {
+        while !(self.start + self.bytes.len() as u64).is_multiple_of(8) {
             self.bytes.push(0);
         }
         let offset = self.start + self.bytes.len() as u64;
@@ -104,7 +104,8 @@ impl Builder<'_> {
     /// The sections of the shim's segment and of the slots below it.
     fn injected(&mut self, contents: &Contents, address: u64, offset: u64) {
         let code = SHF_ALLOC | SHF_EXECINSTR;
-        let slots = header(SHT_NOBITS, SHF_ALLOC | SHF_WRITE, address - SLOTS_SIZE, offset, SLOTS_SIZE);
+        let slots =
+            header(SHT_NOBITS, SHF_ALLOC | SHF_WRITE, address - SLOTS_SIZE, offset, SLOTS_SIZE);
         self.named(".procsys.slots", slots);
         let image = Part { offset: 0, len: shim::IMAGE.len() as u64 };
         for (name, part, kind, flags) in [
@@ -120,7 +121,9 @@ impl Builder<'_> {
     }
 
     fn index(&self, address: u64) -> u16 {
-        let holds = |s: &Section| s.sh_addr.get(LE) <= address && address - s.sh_addr.get(LE) < s.sh_size.get(LE);
+        let holds = |s: &Section| {
+            s.sh_addr.get(LE) <= address && address - s.sh_addr.get(LE) < s.sh_size.get(LE)
+        };
         self.headers.iter().rposition(holds).unwrap_or(0) as u16
     }
 
@@ -157,7 +160,8 @@ impl Builder<'_> {
             names.extend_from_slice(name.as_bytes());
             names.push(0);
         }
-        let names_index = self.replaced(old_names, ".strtab", header(SHT_STRTAB, 0, 0, 0, 0), &names);
+        let names_index =
+            self.replaced(old_names, ".strtab", header(SHT_STRTAB, 0, 0, 0, 0), &names);
         let mut section = header(SHT_SYMTAB, 0, 0, 0, 0);
         section.sh_link = U32::new(LE, names_index as u32);
         section.sh_info = U32::new(LE, 1);
@@ -166,7 +170,13 @@ impl Builder<'_> {
     }
 
     /// Points an existing section to new contents, or adds it.
-    fn replaced(&mut self, old: Option<usize>, name: &str, section: Section, bytes: &[u8]) -> usize {
+    fn replaced(
+        &mut self,
+        old: Option<usize>,
+        name: &str,
+        section: Section,
+        bytes: &[u8],
+    ) -> usize {
         let Some(index) = old else { return self.appended(name, section, bytes) };
         let offset = self.append(bytes);
         self.headers[index].sh_offset = U64::new(LE, offset);

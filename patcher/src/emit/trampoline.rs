@@ -48,7 +48,8 @@ pub(super) fn write(
 ) -> Result<(), String> {
     let mut descriptors = Vec::new();
     moved(code, detour.before())?;
-    let done = if detour.covers_syscall() { code.label() } else { code.label_at(detour.site.address + 2) };
+    let done =
+        if detour.covers_syscall() { code.label() } else { code.label_at(detour.site.address + 2) };
     if options.every_call {
         dispatch::ask_before(code, anchors, &mut descriptors, done);
     }

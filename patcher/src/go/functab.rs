@@ -37,10 +37,11 @@ impl<'a> Functab<'a> {
     /// Finds and checks the table. `None` when the file has none, or none that
     /// holds together.
     pub fn find(image: &Image<'a>) -> Option<Self> {
-        if let Some((section, bytes)) = image.section(".gopclntab") {
-            if let Some(table) = Self::parse(image, section.sh_addr.get(object::LittleEndian), bytes) {
-                return Some(table);
-            }
+        if let Some((section, bytes)) = image.section(".gopclntab")
+            && let Some(table) =
+                Self::parse(image, section.sh_addr.get(object::LittleEndian), bytes)
+        {
+            return Some(table);
         }
         image.loads().find_map(|segment| {
             let start = segment.p_vaddr.get(object::LittleEndian);
@@ -79,9 +80,11 @@ impl<'a> Functab<'a> {
         let candidates = [Some(said), relocated(image, address + 24), module_text(image, address)];
         let sections = [".text"].into_iter().filter_map(|n| image.section(n));
         let sections = sections.map(|(s, _)| s.sh_addr.get(object::LittleEndian));
-        candidates.into_iter().flatten().chain(sections).find(|&text| {
-            text != 0 && Self { text, ..*self }.holds_together(image)
-        })
+        candidates
+            .into_iter()
+            .flatten()
+            .chain(sections)
+            .find(|&text| text != 0 && Self { text, ..*self }.holds_together(image))
     }
 
     fn start(&self, index: usize) -> Option<u64> {
@@ -94,7 +97,9 @@ impl<'a> Functab<'a> {
 
     /// Every function in code, in order, and the first and last where code is.
     fn holds_together(&self, image: &Image<'_>) -> bool {
-        let (Some(first), Some(end)) = (self.start(0), self.start(self.count)) else { return false };
+        let (Some(first), Some(end)) = (self.start(0), self.start(self.count)) else {
+            return false;
+        };
         let step = (self.count / 64).max(1);
         self.count > 0
             && first < end

@@ -64,7 +64,11 @@ impl<'t> Finder<'t> {
                 }
             }
         }
-        if constants.is_empty() { Number::Any } else { Number::OneOf(constants.into_iter().collect()) }
+        if constants.is_empty() {
+            Number::Any
+        } else {
+            Number::OneOf(constants.into_iter().collect())
+        }
     }
 
     fn read_function(&mut self, site: &Site) {
@@ -106,7 +110,9 @@ impl<'t> Finder<'t> {
 
     fn effect(&mut self, instruction: &Instruction, register: Register) -> Effect {
         match instruction.flow_control() {
-            FlowControl::Next | FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {}
+            FlowControl::Next
+            | FlowControl::ConditionalBranch
+            | FlowControl::UnconditionalBranch => {}
             // A system call changes rax, rcx and r11 and nothing else.
             FlowControl::Call if instruction.code() == Code::Syscall => {
                 let changed = [Register::RAX, Register::RCX, Register::R11].contains(&register);
@@ -129,7 +135,11 @@ impl<'t> Finder<'t> {
             Code::Mov_r32_rm32 | Code::Mov_rm32_r32 | Code::Mov_r64_rm64 | Code::Mov_rm64_r64
         ) && instruction.op0_kind() == OpKind::Register
             && instruction.op1_kind() == OpKind::Register;
-        if copies { Effect::Copy(instruction.op1_register().full_register()) } else { Effect::Unknown }
+        if copies {
+            Effect::Copy(instruction.op1_register().full_register())
+        } else {
+            Effect::Unknown
+        }
     }
 }
 

@@ -87,7 +87,9 @@ fn short_jumps(image: &Image<'_>, site: &Site, targets: &mut BTreeSet<u64>) {
     let from = site.address.saturating_sub(SHORT);
     let outside = |a: u64| a < site.function.start || a >= site.function.end;
     for address in (from..site.address + SHORT).filter(|&a| outside(a)) {
-        let Some(&[opcode, offset]) = image.at(address).and_then(<[u8]>::first_chunk) else { continue };
+        let Some(&[opcode, offset]) = image.at(address).and_then(<[u8]>::first_chunk) else {
+            continue;
+        };
         if matches!(opcode, 0xeb | 0x70..=0x7f | 0xe0..=0xe3) {
             targets.insert((address + 2).wrapping_add_signed(i64::from(offset as i8)));
         }

@@ -1,0 +1,46 @@
+# The commands that the project keeps working; see README.md.
+# Fixtures are kept in the user's cache and linked into target/fixtures.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: build fixtures demo test unit e2e bench fuzz lint audit clean
+
+CARGO := cargo
+PATCHER := target/release/procsys-patch
+
+build:
+	$(CARGO) build --release --locked -p procsys-patcher
+
+fixtures:
+	tests/fixtures/build.sh
+
+demo: build fixtures
+	tests/demo.sh
+
+# Everything. The end-to-end tests share sandboxes and cgroups, so one at a time.
+test: lint unit e2e
+
+unit:
+	$(CARGO) test --locked --release -p procsys-rules --features procsys-rules/toml -p procsys-hook -p procsys-patcher -p procsys-preload
+
+e2e: build fixtures
+	$(CARGO) test --locked --release -p procsys-tests -- --test-threads=1 --nocapture
+
+bench: build fixtures
+	$(CARGO) run --locked --release -p procsys-benches
+
+# Bounded: a structured mutator over real binaries and rules.
+fuzz: build fixtures
+	$(CARGO) test --locked --release -p procsys-patcher --test hostile_input -- --nocapture
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+# Advisories, licences, duplicates (deny.toml); run when dependencies change.
+audit:
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny
+	cargo deny check
+
+clean:
+	$(CARGO) clean
