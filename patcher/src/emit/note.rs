@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 /// The owner of the note.
 pub const OWNER: &[u8; 8] = b"procsys\0";
-/// The note's type.
-pub const TYPE: u32 = 1;
+/// The note's type: a number that no other owner's tools explain as theirs.
+pub const TYPE: u32 = 0x7073_0001;
 /// The section that holds it.
 pub const SECTION: &str = ".note.procsys";
 

@@ -1,11 +1,13 @@
 //! The whole output file.
 
-use object::elf::{PF_R, PF_W, PF_X, PT_LOAD, PT_PHDR, ProgramHeader64};
+use object::elf::{PF_R, PF_W, PF_X, PT_LOAD, PT_PHDR};
 use object::pod::{bytes_of, bytes_of_slice};
 use object::{LittleEndian as LE, U32, U64};
 use procsys_rules::Table;
 
-use super::{note, room, sections, segment};
+use super::room::{self, Room};
+use super::segment::{self, Contents, Extra};
+use super::{note, sections};
 use crate::elf::Image;
 use crate::elf::image::Segment;
 use crate::error::Error;
@@ -69,19 +71,37 @@ pub fn write(
             "the last segment is not writable: no room for the shim's stacks".into(),
         ));
     }
-    let room = room::find(image, image.segments.len() + 1)?;
+    let count = image.segments.len() + 1;
+    let room = room::find(image, count);
     let end = last.p_vaddr.get(LE) + last.p_memsz.get(LE);
-    let base = (end + SLOTS_SIZE).next_multiple_of(PAGE);
-    let offset = (image.bytes.len() as u64).next_multiple_of(PAGE);
+    let lowest = (end + SLOTS_SIZE).next_multiple_of(PAGE);
+    let first = image.loads().next().map_or(0, |s| s.p_vaddr.get(LE) - s.p_offset.get(LE));
+    let file_end = (image.bytes.len() as u64).next_multiple_of(PAGE);
+    let (base, offset) = match room {
+        // As far from the start in the file as in memory: addresses cost nothing.
+        Room::Segment => {
+            let base = lowest.max(first + file_end);
+            (base, base - first)
+        }
+        _ => (lowest, file_end),
+    };
     let text = note::text(
         purpose.table.bytes(),
         &purpose.input,
         image.bytes.len(),
         purpose.options.every_call,
     );
-    let contents =
-        segment::build(base, &purpose.table, &note::note(&text), purpose.options, detours)
-            .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
+    let extra = Extra {
+        note: &note::note(&text),
+        moved: match &room {
+            Room::InPlaceOfNotes(range) => &image.bytes[range.start as usize..range.end as usize],
+            _ => &[],
+        },
+        headers: if room == Room::Segment { count * 56 } else { 0 },
+    };
+    let contents = segment::build(base, &purpose.table, &extra, purpose.options, detours)
+        .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
+    let place = Place { room, base, offset, first, len: contents.bytes.len() as u64 };
     let mut edits = Edits {
         bytes: Vec::with_capacity(image.bytes.len() + contents.bytes.len() + (64 << 10)),
         undo: Vec::new(),
@@ -94,22 +114,59 @@ pub fn write(
         let at = image.offset(detour.start()).expect("scanned bytes are in the file");
         edits.set(at, &jump);
     }
-    let len = contents.bytes.len() as u64;
-    let headers = program_headers(image, &room, base, offset, len);
-    edits.set(room.offset, bytes_of_slice(&headers));
-    let undo_of_header = file_header(image, &room, headers.len());
-    edits.set(0, bytes_of(&undo_of_header));
+    let table = place.table_offset(image, &contents);
+    let headers = program_headers(image, &place, &contents, table);
+    let mut header = *image.header;
+    header.e_phoff = U64::new(LE, table);
+    header.e_phnum.set(LE, headers.len() as u16);
+    edits.set(0, bytes_of(&header));
+    if place.room != Room::Segment {
+        edits.set(table, bytes_of_slice(&headers));
+    }
     edits.bytes.resize(offset as usize, 0);
     edits.bytes.extend_from_slice(&contents.bytes);
-    let tail = sections::tail(image, &contents, &edits.undo, base, offset);
+    if place.room == Room::Segment {
+        edits.bytes[table as usize..][..headers.len() * 56]
+            .copy_from_slice(bytes_of_slice(&headers));
+    }
+    let tail = sections::tail(image, &contents, &edits.undo, &place);
     edits.bytes.extend_from_slice(&tail.bytes);
-    let mut header = undo_of_header;
     header.e_shoff = U64::new(LE, tail.headers);
     header.e_shnum.set(LE, tail.count);
     header.e_shstrndx.set(LE, tail.names);
     header.e_shentsize.set(LE, 64);
     edits.bytes[..64].copy_from_slice(bytes_of(&header));
-    Ok(Output { bytes: edits.bytes, base, injected: len, entries: contents.entries })
+    Ok(Output { bytes: edits.bytes, base, injected: place.len, entries: contents.entries })
+}
+
+/// Where the shim's segment lies, and the program headers with it.
+pub(super) struct Place {
+    pub(super) room: Room,
+    /// The segment's address.
+    pub(super) base: u64,
+    /// Its offset in the file.
+    pub(super) offset: u64,
+    /// The address of the file's first byte, were it loaded.
+    first: u64,
+    /// Its length in bytes.
+    len: u64,
+}
+
+impl Place {
+    fn table_offset(&self, image: &Image<'_>, contents: &Contents) -> u64 {
+        match self.room {
+            Room::InPlace | Room::InPlaceOfNotes(_) => image.header.e_phoff.get(LE),
+            Room::Tail(_, _, offset) => offset,
+            Room::Segment => self.offset + contents.headers.offset,
+        }
+    }
+
+    /// The new offset and address of something that moved with the notes.
+    pub(super) fn moved(&self, contents: &Contents, offset: u64) -> Option<(u64, u64)> {
+        let Room::InPlaceOfNotes(range) = &self.room else { return None };
+        let into = range.contains(&offset).then(|| offset - range.start + contents.moved.offset)?;
+        Some((self.offset + into, self.base + into))
+    }
 }
 
 /// A jump to the trampoline; what it leaves of the covered bytes traps.
@@ -126,52 +183,40 @@ fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
 /// memory grows up to it and holds the slots.
 fn program_headers(
     image: &Image<'_>,
-    room: &room::Room,
-    base: u64,
-    offset: u64,
-    len: u64,
+    place: &Place,
+    contents: &Contents,
+    table: u64,
 ) -> Vec<Segment> {
     let mut headers = image.segments.to_vec();
     let is_load = |s: &Segment| s.p_type.get(LE) == PT_LOAD;
     let last = headers.iter().rposition(is_load).expect("parse checked that there is one");
-    if let Some((index, size)) = room.grown {
+    if let Room::Tail(index, size, _) = place.room {
         headers[index].p_filesz = U64::new(LE, size);
         headers[index].p_memsz = U64::new(LE, size);
     }
+    for header in headers.iter_mut().filter(|h| !is_load(h) && h.p_filesz.get(LE) > 0) {
+        if let Some((offset, address)) = place.moved(contents, header.p_offset.get(LE)) {
+            set_place(header, offset, address, header.p_filesz.get(LE));
+        }
+    }
     let start = headers[last].p_vaddr.get(LE);
-    headers[last].p_memsz = U64::new(LE, base - start);
-    headers.insert(
-        last + 1,
-        ProgramHeader64 {
-            p_type: U32::new(LE, PT_LOAD),
-            p_flags: U32::new(LE, PF_R | PF_X),
-            p_offset: U64::new(LE, offset),
-            p_vaddr: U64::new(LE, base),
-            p_paddr: U64::new(LE, base),
-            p_filesz: U64::new(LE, len),
-            p_memsz: U64::new(LE, len),
-            p_align: U64::new(LE, PAGE),
-        },
-    );
+    headers[last].p_memsz = U64::new(LE, place.base - start);
+    let mut shim = headers[last];
+    shim.p_flags = U32::new(LE, PF_R | PF_X);
+    shim.p_align = U64::new(LE, PAGE);
+    set_place(&mut shim, place.offset, place.base, place.len);
+    headers.insert(last + 1, shim);
     let size = headers.len() as u64 * 56;
-    let first = image.loads().next().map_or(0, |s| s.p_vaddr.get(LE) - s.p_offset.get(LE));
     for header in headers.iter_mut().filter(|h| h.p_type.get(LE) == PT_PHDR) {
-        header.p_offset = U64::new(LE, room.offset);
-        header.p_vaddr = U64::new(LE, first + room.offset);
-        header.p_paddr = U64::new(LE, first + room.offset);
-        header.p_filesz = U64::new(LE, size);
-        header.p_memsz = U64::new(LE, size);
+        set_place(header, table, place.first + table, size);
     }
     headers
 }
 
-fn file_header(
-    image: &Image<'_>,
-    room: &room::Room,
-    count: usize,
-) -> object::elf::FileHeader64<LE> {
-    let mut header = *image.header;
-    header.e_phoff = U64::new(LE, room.offset);
-    header.e_phnum.set(LE, count as u16);
-    header
+fn set_place(header: &mut Segment, offset: u64, address: u64, size: u64) {
+    header.p_offset = U64::new(LE, offset);
+    header.p_vaddr = U64::new(LE, address);
+    header.p_paddr = U64::new(LE, address);
+    header.p_filesz = U64::new(LE, size);
+    header.p_memsz = U64::new(LE, size);
 }

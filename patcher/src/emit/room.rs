@@ -1,9 +1,11 @@
 //! Where does the program header table go, one entry longer?
 //!
 //! gVisor computes AT_PHDR as the first segment's address plus e_phoff, so the
-//! table must lie at the same distance in the file as in memory. No byte that
-//! means anything is moved: the table grows in place where zeros follow it, or
-//! moves to the zeros between the end of a read-only segment and its page's end.
+//! table must lie at the same distance in the file as in memory. The table grows
+//! in place where zeros follow it, or moves to the zeros between the end of a
+//! read-only segment and its page's end; else notes make room for it.
+
+use std::ops::Range;
 
 use object::LittleEndian as LE;
 use object::elf::PF_W;
@@ -11,7 +13,6 @@ use object::read::elf::{ProgramHeader, SectionHeader};
 
 use crate::elf::Image;
 use crate::elf::image::Segment;
-use crate::error::Error;
 
 /// Size of a program header and of the file header, in bytes.
 const ENTRY: u64 = 56;
@@ -19,35 +20,75 @@ const HEADER: u64 = 64;
 const PAGE: u64 = 4096;
 
 /// Where the table goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Room {
-    /// Offset in the file, and from the first segment's address.
-    pub(super) offset: u64,
-    /// The index of the segment that must be made longer, and its new length.
-    pub(super) grown: Option<(usize, u64)>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Where it is: zeros follow it.
+    InPlace,
+    /// Where it is: the notes that follow it (this range of the file) move to
+    /// the shim's segment. Nothing refers to notes but their headers.
+    InPlaceOfNotes(Range<u64>),
+    /// In the zeros after a read-only segment: its index, its new length, and
+    /// the table's offset.
+    Tail(usize, u64, u64),
+    /// In the shim's segment, which then lies in the file as far from the start
+    /// as in memory: the file grows by a hole.
+    Segment,
 }
 
 /// Finds room for `count` entries.
-///
-/// # Errors
-/// [`Error::Input`] when there is none.
-pub(super) fn find(image: &Image<'_>, count: usize) -> Result<Room, Error> {
+pub(super) fn find(image: &Image<'_>, count: usize) -> Room {
     let size = count as u64 * ENTRY;
     in_place(image, size)
         .or_else(|| image.segments.iter().enumerate().find_map(|(i, s)| in_tail(image, i, s, size)))
-        .ok_or_else(|| Error::Input("no room for one more program header".into()))
+        .or_else(|| in_place_of_notes(image, size))
+        .unwrap_or(Room::Segment)
 }
 
-fn in_place(image: &Image<'_>, size: u64) -> Option<Room> {
+/// The range of a table that grows in place, beyond what it has, if the first
+/// segment starts the file and sections say what else is there.
+fn beyond(image: &Image<'_>, size: u64) -> Option<Range<u64>> {
     let offset = image.header.e_phoff.get(LE);
     let first = image.loads().next()?;
     let (start, len) = first.file_range(LE);
     let starts_file = start == 0 && offset >= HEADER && offset + size <= len;
-    // Without section headers, zeros after the table could be somebody's data.
+    // Without section headers, what follows could be anything.
     let is_described = image.sections.iter().count() > 1;
     let old_end = offset + image.segments.len() as u64 * ENTRY;
-    (starts_file && is_described && is_free(image, old_end, offset + size))
-        .then_some(Room { offset, grown: None })
+    (starts_file && is_described).then_some(old_end..offset + size)
+}
+
+fn in_place_of_notes(image: &Image<'_>, size: u64) -> Option<Room> {
+    let wanted = beyond(image, size)?;
+    let note = |kind: u32| matches!(kind, object::elf::PT_NOTE | object::elf::PT_GNU_PROPERTY);
+    let touched = |o: u64, l: u64| l > 0 && o < wanted.end && o + l > wanted.start;
+    // All of every note segment that is touched moves.
+    let end = image
+        .segments
+        .iter()
+        .filter(|s| note(s.p_type.get(LE)))
+        .map(|s| s.file_range(LE))
+        .filter(|&(o, l)| touched(o, l))
+        .map(|(o, l)| o + l)
+        .max()?;
+    let range = wanted.start..end.max(wanted.end);
+    let overlaps = |(o, l): (u64, u64)| l > 0 && o < range.end && o + l > range.start;
+    let inside = |(o, l): (u64, u64)| o >= range.start && o + l <= range.end;
+    let only_notes = image.sections.iter().all(|s| {
+        let place = s.file_range(LE).unwrap_or((0, 0));
+        !overlaps(place) || (s.sh_type.get(LE) == object::elf::SHT_NOTE && inside(place))
+    });
+    let whole =
+        image.segments.iter().filter(|s| s.p_type.get(LE) != object::elf::PT_LOAD).all(|s| {
+            let place = s.file_range(LE);
+            !overlaps(place) || (note(s.p_type.get(LE)) && inside(place))
+        });
+    let one_load = image.loads().skip(1).all(|s| !overlaps(s.file_range(LE)));
+    (only_notes && whole && one_load).then_some(Room::InPlaceOfNotes(range))
+}
+
+fn in_place(image: &Image<'_>, size: u64) -> Option<Room> {
+    let wanted = beyond(image, size)?;
+    is_free(image, wanted.start, wanted.end).then_some(Room::InPlace)
 }
 
 fn in_tail(image: &Image<'_>, index: usize, segment: &Segment, size: u64) -> Option<Room> {
@@ -64,7 +105,7 @@ fn in_tail(image: &Image<'_>, index: usize, segment: &Segment, size: u64) -> Opt
     let end = start + size;
     let page_end = (offset + in_file).next_multiple_of(PAGE);
     (end <= page_end && end <= image.bytes.len() as u64 && is_free(image, offset + in_file, end))
-        .then_some(Room { offset: start, grown: Some((index, end - offset)) })
+        .then_some(Room::Tail(index, end - offset, start))
 }
 
 /// Whether a stretch of the file is zero and no section or segment has it.

@@ -10,6 +10,7 @@ use object::pod::bytes_of;
 use object::{U16, U32, U64};
 
 use super::note;
+use super::output::Place;
 use super::segment::{Contents, Part};
 use crate::elf::Image;
 use crate::elf::image::Section;
@@ -33,15 +34,16 @@ struct Builder<'a> {
     image: &'a Image<'a>,
 }
 
-/// Builds the tail for a segment that lies at `address`, at `offset` in the file.
-pub(super) fn tail(
-    image: &Image<'_>,
-    contents: &Contents,
-    undo: &[u8],
-    address: u64,
-    offset: u64,
-) -> Tail {
+/// Builds the tail for a segment at its place.
+pub(super) fn tail(image: &Image<'_>, contents: &Contents, undo: &[u8], place: &Place) -> Tail {
+    let (address, offset) = (place.base, place.offset);
     let mut headers: Vec<Section> = image.sections.iter().copied().collect();
+    for section in headers.iter_mut().filter(|s| s.sh_type.get(LE) == SHT_NOTE) {
+        if let Some((offset, address)) = place.moved(contents, section.sh_offset.get(LE)) {
+            section.sh_offset = U64::new(LE, offset);
+            section.sh_addr = U64::new(LE, address);
+        }
+    }
     if headers.is_empty() {
         headers.push(header(SHT_NULL, 0, 0, 0, 0));
     }

@@ -34,8 +34,22 @@ pub(super) struct Contents {
     pub(super) rules: Part,
     pub(super) note: Part,
     pub(super) trampolines: Part,
+    /// Bytes of the input that had to move.
+    pub(super) moved: Part,
+    /// Room for the program headers.
+    pub(super) headers: Part,
     /// The address of each detour's trampoline.
     pub(super) entries: Vec<u64>,
+}
+
+/// What goes into the segment beside the shim itself.
+pub(super) struct Extra<'a> {
+    /// The note.
+    pub(super) note: &'a [u8],
+    /// Bytes of the input that have to move.
+    pub(super) moved: &'a [u8],
+    /// Bytes of program headers, if they go here.
+    pub(super) headers: usize,
 }
 
 /// Builds the segment for `base`.
@@ -45,7 +59,7 @@ pub(super) struct Contents {
 pub(super) fn build(
     base: u64,
     table: &Table<'_>,
-    note: &[u8],
+    extra: &Extra<'_>,
     options: &Options,
     detours: &[Detour<'_>],
 ) -> Result<Contents, String> {
@@ -62,7 +76,9 @@ pub(super) fn build(
     tables.extend((0..=255u8).map(|byte| byte & 1));
     let tables = part(&mut bytes, &tables);
     let rules = part(&mut bytes, table.bytes());
-    let note = part(&mut bytes, note);
+    let note = part(&mut bytes, extra.note);
+    let moved = part(&mut bytes, extra.moved);
+    let headers = part(&mut bytes, &vec![0; extra.headers]);
     bytes[HEADER_TABLE..][..4].copy_from_slice(&(rules.offset as u32).to_le_bytes());
     bytes[HEADER_TABLE_LEN..][..4].copy_from_slice(&(rules.len as u32).to_le_bytes());
     let anchors = Anchors {
@@ -82,5 +98,5 @@ pub(super) fn build(
     let code = code.finish()?;
     let trampolines = Part { offset: start, len: code.len() as u64 };
     bytes.extend_from_slice(&code);
-    Ok(Contents { bytes, tables, rules, note, trampolines, entries })
+    Ok(Contents { bytes, tables, rules, note, trampolines, moved, headers, entries })
 }
