@@ -1,5 +1,5 @@
 //! Does every runc run every kind of container inside real gVisor, once it is
-//! patched, and what says the one that is not?
+//! patched; what says the one that is not; and which rules does it take?
 //!
 //! The answer is measured, and kept for readers in `docs/matrix.md`; with
 //! UPDATE_MATRIX=1 this test writes that file, without, it compares.
@@ -7,12 +7,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use procsys_tests::gvisor::{Platform, Release, real, run_script};
+use procsys_tests::cells::{Cell, Job, measure};
+use procsys_tests::gvisor::{Platform, real};
 use procsys_tests::native::Folder;
-use procsys_tests::oci::{CONFIGS, Config};
-use procsys_tests::{fixture, oci, patch, root, run};
+use procsys_tests::oci::CONFIGS;
+use procsys_tests::{fixture, patch, patcher, root, run};
 
 /// The fixtures; what `runc-current` is depends on the day it was built.
 const RUNCS: [&str; 3] = ["runc-1.1.5", "runc-1.1.15", "runc-current"];
@@ -24,227 +26,213 @@ const PLATFORMS: [Platform; 2] = [Platform::Ptrace, Platform::Systrap];
 const KNOWN: [(&str, &str); 3] = [
     (
         "runc run failed: unsafe procfs detected: incorrect procfs root inode number N",
-        "report the inode of the procfs root",
+        "procfs-root-inode",
     ),
-    (
-        "runc run failed: cgroup namespaces aren't enabled in the kernel",
-        "report /proc/self/ns/cgroup",
-    ),
+    ("runc run failed: cgroup namespaces aren't enabled in the kernel", "cgroup-namespace-file"),
     (
         "runc run failed: unable to start container process: error during container init: \
          open /proc/sys/net/ipvN/ip_unprivileged_port_start: operation not permitted",
-        "emulate the missing sysctl",
+        "ip-unprivileged-port-start",
     ),
 ];
 
-/// One container takes less than a second; a sandbox under load, some more.
-const CELL_SECONDS: u32 = 30;
-
-/// What one runc did with one configuration on one platform.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Cell {
-    /// The container printed its line, and runc ended with 0.
-    Runs,
-    /// It said the known message of this number.
-    Says(usize),
-    /// Anything else, as it was.
-    Unknown(String),
-}
-
-/// What is run in one cell of the table.
-struct Job {
-    name: String,
-    runc: PathBuf,
-    config: Config,
-}
+type Cells = BTreeMap<String, Cell>;
 
 #[test]
 fn patched_runcs_run_every_container_in_gvisor() {
     let folder = Folder::new("matrix");
-    let patched: Vec<PathBuf> = RUNCS
-        .iter()
-        .map(|name| {
-            let output = folder.path().join(format!("{name}-patched"));
-            patch(&fixture(name), &output, &[]);
-            output
-        })
-        .collect();
-    let stock = jobs("stock", &RUNCS.map(|name| fixture(name).canonicalize().expect("it exists")));
-    let patched = jobs("patched", &patched);
-    let all: Vec<&Job> = stock.iter().chain(&patched).collect();
-
-    let measured: Vec<BTreeMap<String, Cell>> = std::thread::scope(|scope| {
-        let runs: Vec<_> = PLATFORMS
-            .iter()
-            .map(|&platform| {
-                let (folder, all) = (&folder, &all);
-                scope.spawn(move || measure(platform, all, folder.path()))
-            })
-            .collect();
-        runs.into_iter().map(|run| run.join().expect("a platform's run panicked")).collect()
-    });
-
-    let mut wrong = String::new();
-    for (platform, cells) in PLATFORMS.iter().zip(&measured) {
-        for (stock, patched) in stock.iter().zip(&patched) {
-            if let Cell::Unknown(output) = &cells[&stock.name] {
-                let _ =
-                    writeln!(wrong, "{platform} {}: not a known message:\n{output}", stock.name);
-            }
-            if cells[&patched.name] != Cell::Runs {
-                let cell = &cells[&patched.name];
-                let _ = writeln!(wrong, "{platform} {}: does not run: {cell:?}", patched.name);
-            }
+    let rules = rules();
+    let mut jobs = Vec::new();
+    // Which rules a runc needs does not depend on the platform.
+    let mut partial = Vec::new();
+    for name in RUNCS {
+        let stock = fixture(name);
+        let patched = folder.path().join(format!("{name}-patched"));
+        patch(&stock, &patched, &[]);
+        jobs.extend(jobs_of(name, "stock", &stock));
+        jobs.extend(jobs_of(name, "patched", &patched));
+        for rule in &rules {
+            let runc = without(rule, &stock, folder.path());
+            partial.extend(jobs_of(name, rule, &runc));
         }
     }
-    let table = table(&stock, &measured);
-    println!("{table}");
+    let (measured, partial) = std::thread::scope(|scope| {
+        let (folder, jobs) = (folder.path(), &jobs);
+        let runs = PLATFORMS.map(|platform| scope.spawn(move || measure(platform, jobs, folder)));
+        let measured = runs.map(|run| run.join().expect("a platform's run panicked"));
+        (measured, measure(Platform::Systrap, &partial, &folder.join("partial")))
+    });
+
+    let wrong = wrong(&measured);
+    let page = page(&rules, &measured, &partial);
+    println!("{page}");
     assert!(wrong.is_empty(), "{wrong}");
-    // A table in which nothing ever fails would prove nothing.
-    assert!(measured.iter().all(|cells| cells.values().any(|c| matches!(c, Cell::Says(_)))));
-    compare(&table);
+    compare(&page);
 }
 
-/// Every configuration with every runc of one kind.
-fn jobs(kind: &str, runcs: &[PathBuf]) -> Vec<Job> {
-    RUNCS
-        .iter()
-        .zip(runcs)
-        .flat_map(|(name, runc)| {
-            CONFIGS.iter().map(move |&config| Job {
-                name: format!("{}-{}-{kind}", config.name, &name["runc-".len()..]),
-                runc: runc.clone(),
-                config,
-            })
-        })
-        .collect()
+/// The default profile's rules, by name.
+fn rules() -> Vec<String> {
+    let mut command = Command::new(patcher());
+    command.arg(fixture("busybox-static")).args(["-o", "/nowhere", "--dry-run", "--json"]);
+    let outcome = run(&mut command, Duration::from_secs(60));
+    let report: serde_json::Value =
+        serde_json::from_str(&outcome.stdout).unwrap_or_else(|e| panic!("{e}: {outcome}"));
+    let rules = report["rules"].as_array().unwrap_or_else(|| panic!("no rules: {outcome}"));
+    rules.iter().map(|rule| rule["name"].as_str().expect("a name").to_owned()).collect()
 }
 
-/// Runs all jobs in one sandbox, one after the other.
-fn measure(platform: Platform, jobs: &[&Job], folder: &Path) -> BTreeMap<String, Cell> {
-    let rootfs = real(&fixture("rootfs"));
-    let busybox = real(&fixture("busybox-static"));
-    // Containers of one sandbox can't meet: each has its own names.
-    let mut script = format!(
-        "cell() {{\n\
-         echo \"@@@ cell $1\"\n\
-         {busybox} timeout -s KILL {CELL_SECONDS} $2 --root /run/$1 run --bundle $3 $1 2>&1\n\
-         code=$?; echo; echo \"@@@ exit $code\"\n\
-         }}\n"
+/// `stock`, patched with all rules but one: in its place stands one of the same
+/// name that never acts.
+fn without(rule: &str, stock: &Path, folder: &Path) -> PathBuf {
+    let rules = folder.join(format!("{rule}.toml"));
+    let text = format!(
+        "[[rule]]\nname = \"{rule}\"\naction = \"emulate\"\npath = \"/no/such/file\"\n\
+         on = [\"ENOENT\"]\nvalue = \"\"\n"
     );
-    for job in jobs {
-        let bundle = folder.join(format!("{platform}/{}", job.name));
-        let cgroup = format!("/kubepods/besteffort/{}", job.name);
-        let config = oci::container(job.config.name, Path::new(&rootfs), &host(&job.name), &cgroup);
-        oci::write_bundle(&bundle, &config);
-        let _ = writeln!(script, "cell {} {} {}", job.name, job.runc.display(), bundle.display());
-    }
-    let limit = Duration::from_secs(480);
-    let outcome = run_script(Release::R20240729, platform, &script, limit);
-    let mut cells = parse(&outcome.stdout);
-    assert!(outcome.success(), "the sandbox on {platform}: {outcome}");
-    jobs.iter()
-        .map(|job| {
-            let (output, code) = cells
-                .remove(&job.name)
-                .unwrap_or_else(|| panic!("{platform}: no result of {}\n{outcome}", job.name));
-            (job.name.clone(), judge(&job.name, &output, &code))
+    std::fs::write(&rules, text).unwrap_or_else(|e| panic!("{}: {e}", rules.display()));
+    let name = stock.file_name().expect("a file").to_string_lossy();
+    let output = folder.join(format!("{name}-without-{rule}"));
+    patch(stock, &output, &["--rules", rules.to_str().expect("a plain path")]);
+    output
+}
+
+/// Every configuration with one program.
+fn jobs_of(name: &str, kind: &str, runc: &Path) -> Vec<Job> {
+    let runc = PathBuf::from(real(runc));
+    CONFIGS
+        .iter()
+        .map(|config| Job {
+            name: key(name, config.name, kind),
+            runc: runc.clone(),
+            config: config.name,
         })
         .collect()
 }
 
-/// The container's host name: it has to come through, so that the line can
-/// have been printed by this container alone.
-fn host(job: &str) -> String {
-    job.replace('.', "-")
+fn key(runc: &str, config: &str, kind: &str) -> String {
+    format!("{runc}-{config}-{kind}")
 }
 
-/// The delimited results: output and exit code by name.
-fn parse(stdout: &str) -> BTreeMap<String, (String, String)> {
-    stdout
-        .split("@@@ cell ")
-        .skip(1)
-        .filter_map(|part| {
-            let (name, rest) = part.split_once('\n')?;
-            let (output, code) = rest.split_once("@@@ exit ")?;
-            Some((name.to_owned(), (output.trim().to_owned(), code.trim().to_owned())))
-        })
-        .collect()
+/// What must not be, a line each.
+fn wrong(measured: &[Cells; 2]) -> String {
+    let mut wrong = String::new();
+    for (platform, cells) in PLATFORMS.iter().zip(measured) {
+        for (name, cell) in cells {
+            let known = known(cell).is_some() && name.ends_with("-stock");
+            if *cell != Cell::Runs && !known {
+                let _ = writeln!(wrong, "{platform} {name}: {cell:?}");
+            }
+        }
+        // A table in which nothing ever fails would prove nothing.
+        if cells.values().all(|cell| *cell == Cell::Runs) {
+            let _ = writeln!(wrong, "{platform}: stock runc ran everything: is this gVisor?");
+        }
+    }
+    wrong
 }
 
-fn judge(job: &str, output: &str, code: &str) -> Cell {
-    let line = format!("hello from {}", host(job));
-    if code == "0" && output.lines().any(|l| l == line) && !output.contains("level=error") {
-        return Cell::Runs;
-    }
-    let said = output
-        .lines()
-        .filter(|line| line.contains("level=error"))
-        .filter_map(|line| line.split_once("msg=\"")?.1.strip_suffix('"'))
-        .map(procsys_tests::normalise::numbers)
-        .next_back();
-    match KNOWN.iter().position(|(message, _)| said.as_deref() == Some(message)) {
-        Some(number) if code == "1" => Cell::Says(number),
-        _ => Cell::Unknown(format!("{output}\nexit {code}")),
-    }
+fn known(cell: &Cell) -> Option<usize> {
+    let Cell::Says(said) = cell else { return None };
+    KNOWN.iter().position(|(message, _)| said == message)
 }
 
 /// The page for readers.
-fn table(stock: &[Job], measured: &[BTreeMap<String, Cell>]) -> String {
-    let mut page = String::from(
-        "# Which containers run inside gVisor?\n\n\
-         Measured, not written: `tests/tests/gvisor_matrix.rs` runs every cell in gVisor \
-         20240729 on\nboth platforms, and fails when this page says something else. \
-         `UPDATE_MATRIX=1 cargo test -p\nprocsys-tests --test gvisor_matrix` writes it anew.\n\n",
-    );
+fn page(rules: &[String], measured: &[Cells; 2], partial: &Cells) -> String {
+    let mut page = String::from(HEAD);
     for config in CONFIGS {
         let _ = writeln!(page, "- **{}**: {}", config.name, config.asks);
     }
-    page.push_str(
-        "\nA container that runs has printed its line and ended with 0. The numbers are what \
-         stock runc\nsays instead, and runs no container:\n\n\
-         | | message (numbers as N) | the rule that answers it |\n|---|---|---|\n",
-    );
+    page.push_str(MESSAGES);
     for (number, (message, rule)) in KNOWN.iter().enumerate() {
-        let _ = writeln!(page, "| {} | `{message}` | {rule} |", number + 1);
+        let _ = writeln!(page, "| {} | `{message}` | `{rule}` |", number + 1);
     }
     page.push_str("\n| runc | container |");
     for platform in PLATFORMS {
         let _ = write!(page, " {platform}: stock | {platform}: patched |");
     }
     page.push_str("\n|---|---|---|---|---|---|\n");
-    for (index, job) in stock.iter().enumerate() {
-        let name = &RUNCS[index / CONFIGS.len()]["runc-".len()..];
-        let _ = write!(page, "| {name} | {} |", job.config.name);
+    for (runc, config) in rows() {
+        let _ = write!(page, "| {} | {config} |", &runc["runc-".len()..]);
         for cells in measured {
             for kind in ["stock", "patched"] {
-                let cell = &cells[&job.name.replace("stock", kind)];
-                let _ = match cell {
-                    Cell::Runs => write!(page, " runs |"),
-                    Cell::Says(number) => write!(page, " fails: {} |", number + 1),
-                    Cell::Unknown(_) => write!(page, " unknown |"),
+                let cell = &cells[&key(runc, config, kind)];
+                let _ = match (cell, known(cell)) {
+                    (Cell::Runs, _) => write!(page, " runs |"),
+                    (_, Some(number)) => write!(page, " fails: {} |", number + 1),
+                    _ => write!(page, " unknown |"),
                 };
             }
         }
         page.push('\n');
     }
+    page.push_str(NEEDS);
+    let mut needed = Vec::new();
+    for (runc, config) in rows() {
+        let needs: Vec<&String> =
+            rules.iter().filter(|rule| partial[&key(runc, config, rule)] != Cell::Runs).collect();
+        let list = needs.iter().map(|rule| format!("`{rule}`")).collect::<Vec<_>>().join(", ");
+        let list = if list.is_empty() { "none".to_owned() } else { list };
+        let _ = writeln!(page, "| {} | {config} | {list} |", &runc["runc-".len()..]);
+        needed.extend(needs);
+    }
+    let idle: Vec<String> =
+        rules.iter().filter(|r| !needed.contains(r)).map(|r| format!("`{r}`")).collect();
+    let _ = writeln!(page, "\nNo container here needs {}: they", idle.join(", "));
+    page.push_str(IDLE);
     let _ = writeln!(page, "\n{CURRENT}{}.", version());
     page
 }
+
+/// The rows of both tables.
+fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    RUNCS.into_iter().flat_map(|runc| CONFIGS.iter().map(move |config| (runc, config.name)))
+}
+
+const HEAD: &str = "# Which containers run inside gVisor?
+
+Measured, not written: `tests/tests/gvisor_matrix.rs` runs every cell in gVisor 20240729, and
+fails when this page says something else. `UPDATE_MATRIX=1 cargo test -p procsys-tests --test
+gvisor_matrix` writes it anew.
+
+";
+
+const MESSAGES: &str = "
+## Stock and patched
+
+A container that runs has printed its line and ended with 0. The numbers are what stock runc
+says instead, and it runs no container then:
+
+| | message (numbers as N) | the rule that answers it |
+|---|---|---|
+";
+
+const NEEDS: &str = "
+## Which rules it takes
+
+Found by leaving out one rule of the profile `gvisor` at a time: without any of those listed the
+container does not run.
+
+| runc | container | rules |
+|---|---|---|
+";
+
+const IDLE: &str = "are for other versions of runc and gVisor, and for `runc exec`; the
+comments in the profile (`rules/profiles/gvisor.toml`) say for which.
+";
 
 /// The one line that may differ: Debian's newest runc moves on by itself.
 const CURRENT: &str = "When this was measured, `current` was ";
 
 fn version() -> String {
-    let mut command = std::process::Command::new(fixture("runc-current"));
+    let mut command = Command::new(fixture("runc-current"));
     let outcome = run(command.arg("--version"), Duration::from_secs(10));
     outcome.stdout.lines().next().unwrap_or_default().to_owned()
 }
 
-fn compare(table: &str) {
+fn compare(page: &str) {
     let path = root().join("docs/matrix.md");
     if std::env::var_os("UPDATE_MATRIX").is_some_and(|v| v == "1") {
-        std::fs::write(&path, table).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        std::fs::write(&path, page).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         return;
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
@@ -253,7 +241,7 @@ fn compare(table: &str) {
     };
     assert_eq!(
         comparable(&kept),
-        comparable(table),
+        comparable(page),
         "docs/matrix.md is not what was measured; UPDATE_MATRIX=1 rewrites it"
     );
 }
