@@ -177,7 +177,7 @@ fn page(rules: &[String], measured: &[Cells; 2], partial: &Cells) -> String {
     }
     let idle: Vec<String> =
         rules.iter().filter(|r| !needed.contains(r)).map(|r| format!("`{r}`")).collect();
-    let _ = writeln!(page, "\nNo container here needs {}: they", idle.join(", "));
+    let _ = writeln!(page, "\nNo container here needs {}:", idle.join(", "));
     page.push_str(IDLE);
     let _ = writeln!(page, "\n{CURRENT}{}.", version());
     page
@@ -216,8 +216,8 @@ container does not run.
 |---|---|---|
 ";
 
-const IDLE: &str = "are for other versions of runc and gVisor, and for `runc exec`; the
-comments in the profile (`rules/profiles/gvisor.toml`) say for which.
+const IDLE: &str = "they are for other versions of runc and gVisor, and for `runc exec`; the comments in the profile
+(`rules/profiles/gvisor.toml`) say for which.
 ";
 
 /// The one line that may differ: Debian's newest runc moves on by itself.
