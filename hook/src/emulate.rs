@@ -64,14 +64,15 @@ const SEALED: usize = 0xf;
 const F_SEAL_SEAL: usize = 1;
 
 /// What the descriptor stands for, if it is an emulated file: by its mode, and
-/// by what only a memory file has: no name, and seals.
+/// by the seals that only a memory file can have. (That it has no name does not
+/// show everywhere: gVisor gives memory files a link count of 1.)
 pub(crate) fn marked(kernel: &impl Kernel, fd: usize) -> Option<Mark> {
     let stat = stat::of_fd(kernel, fd)?;
     let mark = Mark::from_mode(stat::mode(&stat))?;
     let seals = usize::try_from(kernel.call(nr::FCNTL, [fd, F_GET_SEALS, 0, 0, 0, 0])).ok()?;
     let sealed =
         if mark.accepts_writes { seals & F_SEAL_SEAL == 0 } else { seals & SEALED == SEALED };
-    (stat::nlink(&stat) == 0 && sealed).then_some(mark)
+    sealed.then_some(mark)
 }
 
 /// Corrects a successful answer about a descriptor of an emulated file.

@@ -50,10 +50,6 @@ pub(crate) fn ino(stat: &Stat) -> u64 {
     u64::from_le_bytes(get(stat, 8))
 }
 
-pub(crate) fn nlink(stat: &Stat) -> u64 {
-    u64::from_le_bytes(get(stat, 16))
-}
-
 pub(crate) fn mode(stat: &Stat) -> u32 {
     u32::from_le_bytes(get(stat, 24))
 }

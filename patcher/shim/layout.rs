@@ -28,21 +28,23 @@ pub const HEADER_TABLE: usize = 16;
 pub const HEADER_TABLE_LEN: usize = 20;
 
 /// Descriptor kind: the kernel has answered; `nr` is the descriptor's.
-pub const KIND_AFTER: u32 = 0;
+pub const KIND_AFTER: u16 = 0;
 /// Descriptor kind: the kernel has not been asked; the number is in rax.
-pub const KIND_BEFORE: u32 = 1;
+pub const KIND_BEFORE: u16 = 1;
 
-/// What a trampoline hands to the slow path, in r11. The two code addresses are
+/// What a trampoline hands to the slow path, in r11. Code addresses are
 /// relative to the descriptor's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Descriptor {
-    /// Where to go on when the call is to be made as it stands.
-    pub resume: i32,
     /// Where to go on when the call has been answered.
     pub after: i32,
     /// The call's number (`KIND_AFTER`).
-    pub nr: u32,
+    pub nr: u16,
     /// `KIND_AFTER` or `KIND_BEFORE`.
-    pub kind: u32,
+    pub kind: u16,
 }
+
+/// Length of a descriptor in bytes. With `KIND_BEFORE` an i32 follows it: where
+/// to go on when the call is to be made as it stands.
+pub const DESCRIPTOR: usize = 8;

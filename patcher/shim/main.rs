@@ -21,7 +21,7 @@ mod layout {
 }
 mod slots;
 use layout::{
-    Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KIND_AFTER, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE, SLOTS,
+    DESCRIPTOR, Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KIND_AFTER, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE, SLOTS,
 };
 
 global_asm!(include_str!("entry.s"), options(att_syntax));
@@ -150,13 +150,20 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
     let (slot, scratch) =
         unsafe { (&mut *slot, &mut *((base + SLOT_SCRATCH as usize) as *mut Scratch)) };
     slot.lock = slots::take(base, slot.rsp);
+    let at = slot.descriptor as usize;
     // SAFETY: r11 held the address of a descriptor that the patcher wrote.
     let descriptor = unsafe { *slot.descriptor };
-    let at = slot.descriptor as usize;
+    let is_after = descriptor.kind == KIND_AFTER;
+    slot.target = at.wrapping_add_signed(descriptor.after as isize);
+    let resume = if is_after {
+        slot.target
+    } else {
+        // SAFETY: a descriptor of this kind has one more field.
+        let distance = unsafe { *((at + DESCRIPTOR) as *const i32) };
+        at.wrapping_add_signed(distance as isize)
+    };
     let args = [slot.rdi, slot.rsi, slot.rdx, slot.r10, slot.r8, slot.r9];
     slot.next = address_of!("procsys_finish");
-    slot.target = at.wrapping_add_signed(descriptor.after as isize);
-    let is_after = descriptor.kind == KIND_AFTER;
     let nr = if is_after { descriptor.nr as usize } else { slot.rax as u32 as usize };
     let call = Call { nr, args };
     match table() {
@@ -165,14 +172,14 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
             slot.rax = procsys_hook::after(&Raw, table, scratch, &call, result) as usize;
         }
         Some(table) => match procsys_hook::before(&Raw, table, scratch, &call) {
-            Before::Pass => slot.target = at.wrapping_add_signed(descriptor.resume as isize),
+            Before::Pass => slot.target = resume,
             Before::Replace(call) => {
                 slot.replaced = call;
                 slot.next = address_of!("procsys_replace");
             }
         },
         None if is_after => {}
-        None => slot.target = at.wrapping_add_signed(descriptor.resume as isize),
+        None => slot.target = resume,
     }
 }
 

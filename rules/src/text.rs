@@ -171,7 +171,8 @@ impl<'a> Fields<'a> {
 
     fn reject_unknown(&self, known: &[&str]) -> Result<(), Error> {
         for (key, item) in self.table.iter() {
-            if !known.contains(&key) && !["name", "action"].contains(&key) {
+            let is_rules = self.what == "rule" && ["name", "action"].contains(&key);
+            if !known.contains(&key) && !is_rules {
                 let line = item.span().map_or(self.line, |s| self.source.line(s.start));
                 let message = format!("key `{key}`: expected one of {}", known.join(", "));
                 return Err(self.source.error(line, message));
@@ -269,7 +270,16 @@ impl<'a> Fields<'a> {
 
     fn redirect(&self) -> Result<Action, Error> {
         self.reject_unknown(&["from", "to"])?;
-        Ok(Action::Redirect { from: self.path("from")?, to: self.path("to")? })
+        let (from, to) = (self.path("from")?, self.path("to")?);
+        for (key, path) in [("from", &from), ("to", &to)] {
+            if path.contains('*') {
+                return Err(self.error(key, format!("{key} `{path}`: expected no `*`")));
+            }
+        }
+        if from == to {
+            return Err(self.error("to", format!("to `{to}`: expected another path than `from`")));
+        }
+        Ok(Action::Redirect { from, to })
     }
 
     fn retry(&self) -> Result<Action, Error> {

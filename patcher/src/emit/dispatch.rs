@@ -12,10 +12,10 @@ use crate::shim::{KIND_AFTER, KIND_BEFORE};
 /// A descriptor that the slow path is to be handed (shim/layout.rs).
 pub(super) struct Descriptor {
     label: Label,
-    resume: Label,
     after: Label,
+    /// Where to go on when the call is to be made as it stands: before it is made.
+    resume: Option<Label>,
     nr: u32,
-    kind: u32,
 }
 
 /// Calls that return a second time in a copy of the process.
@@ -60,32 +60,30 @@ pub(super) fn write(
     if reach.after == After::Nothing {
         return code.jmp(done);
     }
-    let slow = code.label();
+    let (success, slow, descriptor) = (code.label(), code.label(), code.label());
     if reach.after != After::Always {
-        let success = code.label();
         // mov %rax, %rcx; bswap %rcx; movzbl %cl, %ecx: 0 unless rax is negative.
         code.raw(&[0x48, 0x89, 0xc1, 0x48, 0x0f, 0xc9, 0x0f, 0xb6, 0xc9]);
         code.jrcxz(success);
-        let over = code.label();
-        code.jmp(over);
-        code.bind(success);
-        if let After::FailureOrMode(argument, offset) = reach.after {
-            code.movzx_ecx_argument(argument, offset);
-            let mut subtracted = 0;
-            for mode in [PROCFS_ROOT_MODE].into_iter().chain(MARKED_MODES) {
-                code.lea_ecx_minus(u32::from(mode).wrapping_sub(subtracted));
-                subtracted = u32::from(mode);
-                code.jrcxz(slow);
-            }
-        }
-        code.jmp(done);
-        code.bind(over);
     }
     code.bind(slow);
-    let label = code.label();
-    descriptors.push(Descriptor { label, resume: done, after: done, nr, kind: KIND_AFTER });
-    code.lea_r11(label);
+    descriptors.push(Descriptor { label: descriptor, after: done, resume: None, nr });
+    code.lea_r11(descriptor);
     code.jmp_to(anchors.slow);
+    if reach.after == After::Always {
+        return;
+    }
+    code.bind(success);
+    if let After::FailureOrMode(argument, offset) = reach.after {
+        code.movzx_ecx_argument(argument, offset);
+        let mut subtracted = 0;
+        for mode in [PROCFS_ROOT_MODE].into_iter().chain(MARKED_MODES) {
+            code.lea_ecx_minus(u32::from(mode).wrapping_sub(subtracted));
+            subtracted = u32::from(mode);
+            code.jrcxz(slow);
+        }
+    }
+    code.jmp(done);
 }
 
 /// Writes the way through the hook before the call is made; it goes on here, or
@@ -100,7 +98,7 @@ pub(super) fn ask_before(
     code.lea_r11(label);
     code.jmp_to(anchors.slow);
     code.bind(resume);
-    descriptors.push(Descriptor { label, resume, after: done, nr: 0, kind: KIND_BEFORE });
+    descriptors.push(Descriptor { label, after: done, resume: Some(resume), nr: 0 });
 }
 
 /// In a forked child, the slots that other threads of the parent held are freed.
@@ -132,9 +130,12 @@ pub(super) fn write_descriptors(code: &mut Code, descriptors: Vec<Descriptor>) {
         code.align(4);
         let origin = code.here();
         code.bind(descriptor.label);
-        code.distance(descriptor.resume, origin);
+        let kind = if descriptor.resume.is_some() { KIND_BEFORE } else { KIND_AFTER };
         code.distance(descriptor.after, origin);
-        code.raw(&descriptor.nr.to_le_bytes());
-        code.raw(&descriptor.kind.to_le_bytes());
+        code.raw(&(descriptor.nr as u16).to_le_bytes());
+        code.raw(&kind.to_le_bytes());
+        if let Some(resume) = descriptor.resume {
+            code.distance(resume, origin);
+        }
     }
 }

@@ -21,6 +21,10 @@ pub enum Number {
     Any,
 }
 
+/// The registers that a C function preserves for its caller.
+const PRESERVED: [Register; 6] =
+    [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
+
 /// The most instructions that are looked at for one site.
 const LIMIT: usize = 2000;
 
@@ -56,7 +60,7 @@ impl<'t> Finder<'t> {
             }
             let Some(before) = self.predecessors(site, index) else { return Number::Any };
             for previous in before {
-                match self.effect(&site.code[previous], register) {
+                match self.effect(site, &site.code[previous], register) {
                     Effect::None => open.push((previous, register)),
                     Effect::Constant(value) => _ = constants.insert(value),
                     Effect::Copy(from) => open.push((previous, from)),
@@ -108,7 +112,7 @@ impl<'t> Finder<'t> {
         (!before.is_empty()).then_some(before)
     }
 
-    fn effect(&mut self, instruction: &Instruction, register: Register) -> Effect {
+    fn effect(&mut self, site: &Site, instruction: &Instruction, register: Register) -> Effect {
         match instruction.flow_control() {
             FlowControl::Next
             | FlowControl::ConditionalBranch
@@ -117,6 +121,12 @@ impl<'t> Finder<'t> {
             FlowControl::Call if instruction.code() == Code::Syscall => {
                 let changed = [Register::RAX, Register::RCX, Register::R11].contains(&register);
                 return if changed { Effect::Unknown } else { Effect::None };
+            }
+            // What a called C function gives back (System V psABI, 3.2.1); Go's has no such registers.
+            FlowControl::Call | FlowControl::IndirectCall
+                if !site.function.is_go && PRESERVED.contains(&register) =>
+            {
+                return Effect::None;
             }
             _ => return Effect::Unknown,
         }

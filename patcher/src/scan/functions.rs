@@ -15,6 +15,8 @@ pub struct Function {
     pub end: u64,
     /// Its name, where a table gives one.
     pub name: Option<String>,
+    /// Whether Go's table describes it.
+    pub is_go: bool,
 }
 
 impl fmt::Display for Function {
@@ -57,15 +59,20 @@ impl<'a> Functions<'a> {
         if let Some((start, end, name)) = go {
             // C code in a file that Go's linker wrote is one pseudo-function.
             if start < end && name != "?" {
-                return Some(Function { start, end, name: Some(name.to_owned()) });
+                return Some(Function { start, end, name: Some(name.to_owned()), is_go: true });
             }
         }
         let symbol = last_before(self.symbols(), address, |s| s.0);
         if let Some(&(start, size, name)) = symbol.filter(|s| address - s.0 < s.1) {
-            return Some(Function { start, end: start + size, name: Some(name.to_owned()) });
+            return Some(Function {
+                start,
+                end: start + size,
+                name: Some(name.to_owned()),
+                is_go: false,
+            });
         }
         let range = last_before(self.unwind(), address, |r| r.0).filter(|r| address < r.1);
-        range.map(|&(start, end)| Function { start, end, name: None })
+        range.map(|&(start, end)| Function { start, end, name: None, is_go: false })
     }
 
     /// The stretch around an address that no table describes.

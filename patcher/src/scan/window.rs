@@ -54,7 +54,7 @@ pub(super) fn decide(
     }
     Ok(match place(&code, address) {
         Some(Ok(index)) => {
-            let function = Function { start: low, end: high, name: None };
+            let function = Function { start: low, end: high, name: None, is_go: false };
             Some(Site { address, function, code: code.into(), index })
         }
         _ => None,
