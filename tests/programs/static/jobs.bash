@@ -38,7 +38,9 @@ bash_ -c 'kill -SEGV $$' 2> /dev/null; echo "status $?"; bash_ -c 'kill -PIPE $$
 
 echo "# jobs"
 set -m
-sleep 30 & sleep 31 & jobs > running; cat running; kill %1; wait %1 2> /dev/null; echo "status $?"
+# A child that is killed before it has become `sleep` would run bash's EXIT trap.
+asleep() { until [[ $(< /proc/$1/comm) == sleep ]]; do :; done; }
+sleep 30 & asleep $!; sleep 31 & asleep $!; jobs > running; cat running; kill %1; wait %1 2> /dev/null; echo "status $?"
 kill -STOP %2; wait %2 2> /dev/null; echo "stopped: $?"; jobs -s > stopped; grep -c Stopped stopped
 kill -CONT %2; kill -TERM %2; wait %2 2> /dev/null; echo "ended: $?"
 set +m
