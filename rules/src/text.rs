@@ -113,7 +113,16 @@ impl Source<'_> {
     }
 
     fn error(&self, line: usize, message: impl Into<String>) -> Error {
-        Error { file: self.file.to_owned(), line, message: message.into() }
+        // One line, whatever the file holds.
+        let shown = |c: char| match c.is_control() {
+            true => c.escape_default().to_string(),
+            false => c.to_string(),
+        };
+        Error {
+            file: self.file.to_owned(),
+            line,
+            message: message.into().chars().map(shown).collect(),
+        }
     }
 
     fn head(&self, table: &Table) -> Result<Head, Error> {

@@ -1,0 +1,76 @@
+//! Which calls do the doors hook for the default profile, and for others?
+#![cfg(feature = "toml")]
+
+use procsys_rules::calls;
+use procsys_rules::compile::compile;
+use procsys_rules::reach::{After, STAT_MODE, STATX_MODE};
+use procsys_rules::{Table, profiles};
+
+fn reached(rules: &[procsys_rules::model::Rule]) -> Vec<(&'static str, bool, After)> {
+    let bytes = compile(rules).expect("it is small");
+    let table = Table::new(&bytes).expect("it was just compiled");
+    let name = |nr| calls::name(nr).expect("a reached call has a name");
+    table.reached().map(|(nr, reach)| (name(nr), reach.before, reach.after)).collect()
+}
+
+/// The whole list: a call more costs every program, a call less is a wrong answer.
+#[test]
+fn the_default_profile() {
+    let profile = profiles::by_name(profiles::DEFAULT).expect("it is built in");
+    let stat = After::FailureOrMode(1, STAT_MODE);
+    let expected = [
+        ("open", After::Failure),
+        ("stat", stat),
+        ("fstat", stat),
+        ("lstat", stat),
+        ("access", After::Failure),
+        ("creat", After::Failure),
+        ("readlink", After::Failure),
+        ("statfs", After::Always),
+        ("fstatfs", After::Always),
+        ("mount", After::Failure),
+        ("openat", After::Failure),
+        ("newfstatat", After::FailureOrMode(2, STAT_MODE)),
+        ("readlinkat", After::Failure),
+        ("faccessat", After::Failure),
+        ("setns", After::Failure),
+        ("statx", After::FailureOrMode(4, STATX_MODE)),
+        ("close_range", After::Failure),
+        ("openat2", After::Failure),
+        ("faccessat2", After::Failure),
+    ];
+    let expected: Vec<_> = expected.into_iter().map(|(name, after)| (name, false, after)).collect();
+    assert_eq!(reached(&profile.rules().expect("a test shows that it parses")), expected);
+}
+
+/// A redirect is asked before every call that takes a path, and nothing after.
+#[test]
+fn a_redirect() {
+    let rules = [profiles::redirect_option("/a=/b").expect("it is right")];
+    let reached = reached(&rules);
+    assert!(reached.iter().all(|&(_, before, after)| before && after == After::Nothing));
+    let with_path = calls::SHAPES.iter().filter(|s| s.paths[0].is_some()).count();
+    assert_eq!(reached.len(), with_path);
+    for name in ["open", "execve", "rename", "statx", "mount", "openat2", "execveat", "unlinkat"] {
+        assert!(reached.iter().any(|r| r.0 == name), "{name}");
+    }
+    for name in ["fstat", "fstatfs", "setns"] {
+        assert!(reached.iter().all(|r| r.0 != name), "{name}");
+    }
+}
+
+/// Two rules about one call: the one that looks at more decides.
+#[test]
+fn rules_add_up() {
+    let text = "[[rule]]\nname = \"a\"\naction = \"ignore\"\ncall = \"fstatfs\"\non = [\"EIO\"]\n";
+    let (_, mut rules) = procsys_rules::text::parse("x", text).expect("it is right");
+    assert_eq!(reached(&rules), [("fstatfs", false, After::Failure)]);
+    rules.push(profiles::emulate_option("/proc/a=1").expect("it is right"));
+    rules.push(profiles::redirect_option("/a=/b").expect("it is right"));
+    let all = reached(&rules);
+    let of = |name: &str| all.iter().find(|r| r.0 == name).map(|r| (r.1, r.2));
+    assert_eq!(of("fstatfs"), Some((false, After::Always)));
+    assert_eq!(of("statfs"), Some((true, After::Always)));
+    assert_eq!(of("open"), Some((true, After::Failure)));
+    assert_eq!(of("unlink"), Some((true, After::Nothing)));
+}
