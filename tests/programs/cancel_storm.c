@@ -1,7 +1,7 @@
 // Threads cancelled in the middle of emulated opens: wherever the cancel finds
 // them, the others must go on being answered.
 // #Build: glibc, musl
-// #Limit: 60
+// #Limit: 30
 // #Expect: 300 cancelled, still answered
 #include "hazard.h"
 

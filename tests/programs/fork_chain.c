@@ -2,7 +2,7 @@
 // call: what vanished threads held adds up from parent to child and must not
 // use up anything.
 // #Build: glibc, musl
-// #Limit: 120
+// #Limit: 30
 // #Expect: 100 generations answered
 #include "hazard.h"
 

@@ -3,7 +3,7 @@
 // until execve. zpoline and syscall_intercept die here.
 //
 // #Build: go, gopie
-// #Limit: 60
+// #Limit: 30
 // #Expect: 120 children started, 120 failed to
 package main
 

@@ -2,7 +2,7 @@
 // collections, over 64 goroutines that open emulated files all the time.
 //
 // #Build: go, gopie
-// #Limit: 60
+// #Limit: 30
 // #Expect: 64 goroutines read right values under preemption
 package main
 

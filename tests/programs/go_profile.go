@@ -2,7 +2,7 @@
 // counter is: it must find its way, or give up, from inside a detour too.
 //
 // #Build: go, gopie
-// #Limit: 60
+// #Limit: 30
 // #Expect: profiled 1.0 s of emulated opens
 package main
 

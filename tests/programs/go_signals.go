@@ -2,7 +2,7 @@
 // the calls it meets; Go retries EINTR where it always did.
 //
 // #Build: go, gopie
-// #Limit: 60
+// #Limit: 30
 // #Expect: signals delivered, values right
 package main
 

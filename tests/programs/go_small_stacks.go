@@ -3,7 +3,7 @@
 // there corrupted 26 of 40 runs.
 //
 // #Build: go, gopie
-// #Limit: 60
+// #Limit: 30
 // #Expect: 2000 goroutines at every depth
 package main
 

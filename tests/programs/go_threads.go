@@ -2,7 +2,7 @@
 // threads come and go, each in the middle of emulated opens of the others.
 //
 // #Build: go, gopie
-// #Limit: 60
+// #Limit: 30
 // #Expect: 600 threads came and went
 package main
 

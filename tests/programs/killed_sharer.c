@@ -2,7 +2,7 @@
 // what it held with it: after hundreds of them the survivor must still be
 // answered.
 // #Build: glibc, pie
-// #Limit: 120
+// #Limit: 30
 // #Expect: 400 sharers killed, the survivor is answered
 #include "hazard.h"
 #include <sched.h>

@@ -2,7 +2,7 @@
 // to release what it held. Thousands of jumps must not use anything up, and
 // the signal mask must be the one that was saved.
 // #Build: glibc, pie, musl
-// #Limit: 60
+// #Limit: 30
 // #Expect: jumped out 3000 times
 #include "hazard.h"
 #include <setjmp.h>

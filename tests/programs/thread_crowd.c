@@ -1,7 +1,7 @@
 // More threads at once than any fixed table holds: each waits its turn, none is
 // refused, none gets another's answer.
 // #Build: glibc, pie, musl
-// #Limit: 120
+// #Limit: 30
 // #Expect: 1000 threads read 20000 values
 #include "hazard.h"
 #include <sys/resource.h>
