@@ -13,6 +13,7 @@ pub const JUMP: u64 = 5;
 
 /// The most bytes that a detour covers.
 const COVER_MAX: u64 = 24;
+pub mod cancel;
 mod number;
 
 pub use number::Number;
@@ -25,6 +26,8 @@ pub struct Detour<'s> {
     pub covered: Range<usize>,
     /// The call number.
     pub number: Number,
+    /// Whether it is musl's [cancellation point](cancel).
+    pub is_cancellation_point: bool,
 }
 
 impl<'s> Detour<'s> {
@@ -45,7 +48,8 @@ impl<'s> Detour<'s> {
 
     /// The covered instructions before the `syscall`.
     pub fn before(&self) -> &'s [Instruction] {
-        &self.site.code[self.covered.start..self.covered.end.min(self.site.index)]
+        let before = &self.site.code[self.covered.start..self.covered.end.min(self.site.index)];
+        if self.is_cancellation_point { cancel::moves(before) } else { before }
     }
 
     /// The covered instructions after the `syscall`.
@@ -65,10 +69,12 @@ pub fn plan<'s>(sites: &'s [Site], targets: &BTreeSet<u64>) -> Result<Vec<Detour
     let mut numbers = number::Finder::new(targets);
     for site in sites {
         let floor = detours.last().map_or(0, |d| d.end().max(d.site.address + 2));
-        match cover(site, targets, floor) {
+        let cancellation_point = cancel::cover(site, targets);
+        let is_cancellation_point = cancellation_point.is_some();
+        match cancellation_point.map_or_else(|| cover(site, targets, floor), Ok) {
             Ok(covered) => {
                 let number = numbers.find(site);
-                detours.push(Detour { site, covered, number });
+                detours.push(Detour { site, covered, number, is_cancellation_point });
             }
             Err(why) => doubts.push(format!("{:#x}: {}: {why}", site.address, site.function)),
         }

@@ -78,6 +78,13 @@ impl Code {
         self.jmp(label);
     }
 
+    /// `call address`
+    pub(super) fn call_to(&mut self, address: u64) {
+        let label = self.label_at(address);
+        self.raw(&[0xe8]);
+        self.reference(label, Reference::Near);
+    }
+
     /// `jrcxz label`, near by.
     pub(super) fn jrcxz(&mut self, label: Label) {
         self.raw(&[0xe3]);

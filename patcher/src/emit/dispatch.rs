@@ -40,20 +40,45 @@ pub(super) fn is_special(nr: u32, reach: Reach) -> bool {
     reach.is_any() || fork(nr).is_some()
 }
 
+/// How a trampoline makes the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Make {
+    /// By a `syscall` of its own.
+    Here,
+    /// At musl's cancellation point, by the look at the flag at this address.
+    Look(u64),
+}
+
+impl Make {
+    /// Writes the call; control comes back after it.
+    fn write(self, code: &mut Code) {
+        match self {
+            Make::Here => code.syscall(),
+            Make::Look(address) => {
+                // 16 bytes, so that the stack is aligned for what __cp_cancel calls.
+                code.raw(&[0x48, 0x8d, 0x64, 0x24, 0xf8]); // lea -8(%rsp), %rsp
+                code.raw(&[0x4c, 0x8b, 0x5c, 0x24, 0x10]); // mov 16(%rsp), %r11: the flag's address
+                code.call_to(address);
+                code.raw(&[0x48, 0x8d, 0x64, 0x24, 0x08]); // lea 8(%rsp), %rsp
+            }
+        }
+    }
+}
+
 /// Writes the code that makes call `nr` and looks at its answer; it goes on at
 /// `done`. The descriptors it needs are collected.
 pub(super) fn write(
     code: &mut Code,
     anchors: &Anchors,
     descriptors: &mut Vec<Descriptor>,
-    nr: u32,
-    reach: Reach,
+    (nr, reach): (u32, Reach),
+    make: Make,
     done: Label,
 ) {
     if reach.before {
         ask_before(code, anchors, descriptors, done);
     }
-    code.syscall();
+    make.write(code);
     if let Some(fork) = fork(nr) {
         return after_fork(code, anchors, fork, done);
     }

@@ -5,10 +5,10 @@ use procsys_rules::Table;
 use procsys_rules::reach::Reach;
 
 use super::code::{Code, Label};
-use super::dispatch::{self, Descriptor};
+use super::dispatch::{self, Descriptor, Make};
 use super::segment::Anchors;
 use crate::patch::Options;
-use crate::plan::{Detour, Number};
+use crate::plan::{Detour, Number, cancel};
 
 /// The call numbers that need code of their own, in the order of their classes.
 pub(super) struct Special {
@@ -59,7 +59,7 @@ pub(super) fn write(
         }
         Number::OneOf(all) if let [nr] = all[..] => {
             let reach = special.find(nr).unwrap_or_default();
-            dispatch::write(code, anchors, &mut descriptors, nr, reach, done);
+            dispatch::write(code, anchors, &mut descriptors, (nr, reach), make(detour), done);
         }
         _ => choose(code, anchors, special, &mut descriptors, detour, done),
     }
@@ -74,9 +74,21 @@ pub(super) fn write(
     Ok(())
 }
 
+/// How the trampoline makes a call of which it looks at the answer.
+fn make(detour: &Detour<'_>) -> Make {
+    if detour.is_cancellation_point {
+        Make::Look(detour.site.address - cancel::LOOK_AGAIN)
+    } else {
+        Make::Here
+    }
+}
+
 /// Makes the call as it stands: at its own place, if that is still there.
 fn pass(code: &mut Code, detour: &Detour<'_>, done: Label) {
-    if detour.covers_syscall() {
+    if let Make::Look(address) = make(detour) {
+        code.raw(&[0x4c, 0x8b, 0x5c, 0x24, 0x08]); // mov 8(%rsp), %r11: the flag's address
+        code.jmp_to(address);
+    } else if detour.covers_syscall() {
         code.syscall();
         code.jmp(done);
     } else {
@@ -128,7 +140,7 @@ fn choose(
         let entry = code.label();
         code.bind(entry);
         entries.push(entry);
-        dispatch::write(code, anchors, descriptors, nr, reach, done);
+        dispatch::write(code, anchors, descriptors, (nr, reach), make(detour), done);
     }
     code.align(4);
     let origin = code.here();

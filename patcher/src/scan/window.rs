@@ -10,9 +10,11 @@ use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
 use super::{Function, Site, place};
 
 /// How far before the pair decoding starts, in bytes.
-const REACH: u64 = 192;
+const REACH: u64 = 256;
 /// No decoding starts nearer than this: it could still be out of step.
-const NEAREST: u64 = 64;
+const NEAREST: u64 = 128;
+/// How much before the pair all decodings must agree on, and is kept, in bytes.
+const KEPT: u64 = 48;
 /// How far after the pair decoding goes on, in bytes.
 const AFTER: u64 = 64;
 
@@ -40,7 +42,7 @@ pub(super) fn decide(
             continue;
         }
         let near: Vec<Instruction> =
-            code.into_iter().skip_while(|i| i.next_ip() + 24 < address).collect();
+            code.into_iter().skip_while(|i| i.next_ip() + KEPT < address).collect();
         votes += 1;
         match &agreed {
             None => agreed = Some(near),
