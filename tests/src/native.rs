@@ -82,6 +82,19 @@ impl Drop for Folder {
     }
 }
 
+/// Copies a program. By another process: while we had it open for writing, a
+/// child of another test's thread could inherit that, and to run it would fail
+/// with "Text file busy".
+///
+/// # Panics
+/// When it can't be copied.
+pub fn copy_program(from: &Path, to: &Path) {
+    let mut copy = Command::new("cp");
+    copy.arg("-L").arg(from).arg(to);
+    let outcome = crate::run(&mut copy, LIMIT);
+    assert!(outcome.success(), "{copy:?}\n{outcome}");
+}
+
 /// An OCI bundle at `path`: a copy of the root file system, as runc makes
 /// mount points in it, and `config` as its `config.json`.
 ///

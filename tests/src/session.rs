@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::native::{Folder, Runc, bundle, write_config};
+use crate::native::{Folder, Runc, bundle, copy_program, write_config};
 use crate::{Outcome, normalise, run};
 
 /// One step: what was done, and all that could be seen of it.
@@ -45,7 +45,7 @@ impl Session {
     pub fn new(name: &str, program: &Path, config: &Value) -> Session {
         let folder = Folder::new(name);
         let here = folder.path().join("runc");
-        fs::copy(program, &here).expect("the temporary directory is writable");
+        copy_program(program, &here);
         let place = folder.path().join("bundle");
         bundle(&place, config);
         let runc = Runc::new(&here, folder.path());
@@ -94,8 +94,9 @@ impl Session {
         command.args(["-qec", &line.join(" "), "/dev/null"]).current_dir(&self.bundle);
         let mut outcome = run(&mut command, Duration::from_secs(30));
         // Where `script` has no input it types an end-of-file, which the
-        // terminal echoes at a moment of its own.
-        outcome.stdout = outcome.stdout.replace("^@", "").replace(['\0', '\u{8}'], "");
+        // terminal echoes at a moment of its own, with controls around it.
+        outcome.stdout.retain(|c| c == '\n' || !c.is_control());
+        outcome.stdout = outcome.stdout.replace("^@", "").replace("^D", "");
         self.keep(format!("at a terminal: {}", args.join(" ")), &outcome, normalise::times);
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use procsys_tests::native::Folder;
+use procsys_tests::native::{Folder, copy_program};
 use procsys_tests::{Outcome, fixture, patch, root, run};
 
 /// The ways of patching: name and arguments.
@@ -49,7 +49,7 @@ fn compare(name: &str, program: &Path, prepare: impl Fn(&Path, &Path) -> Command
         std::fs::create_dir_all(place.join("bin")).expect("the temporary directory is writable");
         match args {
             Some(args) => patch(program, &copy, args),
-            None => drop(std::fs::copy(program, &copy).expect("the program can be copied")),
+            None => copy_program(program, &copy),
         }
         let outcome = |time: usize| {
             let work = place.join(format!("work{time}"));
