@@ -39,6 +39,7 @@
     .set S_TARGET, 0x68     # where the program goes on
     .set S_NR, 0x70         # the replaced call
     .set S_ARGS, 0x78
+    .set S_STAGE, 0xa8      # 0, or 1 when a replaced call has failed
     .set S_XMM, 0x100
 
     .set SYS_rt_sigprocmask, 14
@@ -80,7 +81,9 @@ procsys_enter:
     mov %r8, S_R8(%rcx)
     mov %r9, S_R9(%rcx)
     mov %r10, S_R10(%rcx)
+    movl $0, S_STAGE(%rcx)
     mov %rcx, %rbx
+procsys_decide:
     mov $SYS_rt_sigprocmask, %eax
     mov $SIG_SETMASK, %edi
     lea procsys_all_signals(%rip), %rsi
@@ -124,6 +127,13 @@ procsys_replace:
     mov S_NR(%rbx), %rax
     syscall
     mov %rax, S_RAX(%rbx)
+# A failure of the replaced call is looked at like any other.
+    mov %rax, %rcx
+    bswap %rcx
+    movzbl %cl, %ecx
+    jrcxz procsys_finish
+    movl $1, S_STAGE(%rbx)
+    jmp procsys_decide
 
     .globl procsys_finish
 procsys_finish:

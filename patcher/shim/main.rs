@@ -44,6 +44,8 @@ struct Slot {
     next: usize,
     target: usize,
     replaced: Call,
+    /// 0, or 1 when the replaced call has failed.
+    stage: u32,
 }
 
 const _: () = {
@@ -51,7 +53,7 @@ const _: () = {
     assert!(offset_of!(Slot, descriptor) == 0x08 && offset_of!(Slot, rax) == 0x10);
     assert!(offset_of!(Slot, r10) == 0x50 && offset_of!(Slot, mask) == 0x58);
     assert!(offset_of!(Slot, next) == 0x60 && offset_of!(Slot, target) == 0x68);
-    assert!(offset_of!(Slot, replaced) == 0x70 && core::mem::size_of::<Call>() == 56);
+    assert!(offset_of!(Slot, replaced) == 0x70 && offset_of!(Slot, stage) == 0xa8);
     assert!(SLOTS == 64 && SLOT_SIZE == 0x8000 && layout::SLOT_STACK_TOP == 0x4000);
     assert!(LOCKS_SIZE == 0x1000 && SLOTS * 8 <= LOCKS_SIZE);
     assert!(SLOT_SCRATCH as usize + core::mem::size_of::<Scratch>() <= SLOT_SIZE as usize);
@@ -149,6 +151,14 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
     // buffers lie in it, behind the stack, and the layout is checked above.
     let (slot, scratch) =
         unsafe { (&mut *slot, &mut *((base + SLOT_SCRATCH as usize) as *mut Scratch)) };
+    slot.next = address_of!("procsys_finish");
+    if slot.stage == 1 {
+        if let Some(table) = table() {
+            let (call, result) = (slot.replaced, slot.rax as isize);
+            slot.rax = procsys_hook::after(&Raw, table, scratch, &call, result) as usize;
+        }
+        return;
+    }
     slot.lock = slots::take(base, slot.rsp);
     let at = slot.descriptor as usize;
     // SAFETY: r11 held the address of a descriptor that the patcher wrote.
@@ -163,7 +173,6 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
         at.wrapping_add_signed(distance as isize)
     };
     let args = [slot.rdi, slot.rsi, slot.rdx, slot.r10, slot.r8, slot.r9];
-    slot.next = address_of!("procsys_finish");
     let nr = if is_after { descriptor.nr as usize } else { slot.rax as u32 as usize };
     let call = Call { nr, args };
     match table() {
