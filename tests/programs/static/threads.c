@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -57,6 +58,14 @@ static void *blocks(void *p) {
   char c;
   sem_post(&sem);
   for (;;) read(fd[0], &c, 1);
+  pthread_cleanup_pop(0);
+  return 0;
+}
+
+static void *blocks_in_open(void *p) {
+  pthread_cleanup_push(clean, 0);
+  sem_post(&sem);
+  for (;;) open(p, O_RDONLY);
   pthread_cleanup_pop(0);
   return 0;
 }
@@ -115,16 +124,19 @@ int main(void) {
   printf("turns: %ld\n", turn);
   int fd[2];
   pipe(fd);
-  for (int i = 0; i < 100; i++) {
+  mkfifo("fifo", 0600);
+  for (int i = 0; i < 4000; i++) {
     pthread_t t;
     void *result;
-    pthread_create(&t, 0, blocks, fd);
+    if (i % 2) pthread_create(&t, 0, blocks, fd);
+    else pthread_create(&t, 0, blocks_in_open, "fifo");
     sem_wait(&sem);
+    for (volatile int k = 0; k < i % 64 * 8; k++) {}
     pthread_cancel(t);
     pthread_join(t, &result);
     if (result != PTHREAD_CANCELED) puts("not cancelled");
   }
-  printf("cancelled in read: %ld\n", cleaned);
+  printf("cancelled in read and open: %ld\n", cleaned);
   struct sigaction action = {.sa_handler = on_signal};
   sigaction(SIGUSR1, &action, 0);
   pthread_t t;
