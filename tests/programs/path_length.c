@@ -23,6 +23,8 @@ int main(void) {
   for (int i = 0; i < 3; i++) {
     const size_t lengths[] = {100, 255, 256, 511, 1023, 2048, 4000, 4095, 4096, 8192, 65536};
     for (size_t n = 0; n < sizeof lengths / sizeof *lengths; n++) {
+      // Its target's name is longer: the last bytes are not the program's to use.
+      if (i == 1 && lengths[n] == 4095) continue;
       if (lengths[n] <= strlen(paths[i])) die("a short path was expected");
       stretch(path, paths[i], lengths[n]);
       if (strlen(path) != lengths[n]) die("stretched to %zu", strlen(path));
