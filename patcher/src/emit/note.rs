@@ -2,12 +2,20 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::shim;
+
 /// The owner of the note.
 pub const OWNER: &[u8; 8] = b"procsys\0";
 /// The note's type: a number that no other owner's tools explain as theirs.
 pub const TYPE: u32 = 0x7073_0001;
 /// The section that holds it.
 pub const SECTION: &str = ".note.procsys";
+/// Bytes of the note before its text: three lengths and numbers, and the owner.
+pub const HEADER: usize = 12 + OWNER.len();
+/// The start of the note's last line (`patched/locator.rs`).
+pub const LOCATOR: &str = "locator ";
+/// The locator's digits, until they are known.
+pub const LOCATOR_EMPTY: &str = "0000000000000000-0000000000000000";
 
 /// SHA-256 of some bytes.
 pub fn digest(bytes: &[u8]) -> [u8; 32] {
@@ -19,13 +27,19 @@ pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// The digest of the shim's image in this tool.
+pub fn shim_digest() -> String {
+    hex(&digest(shim::IMAGE))
+}
+
 /// The note's text: lines of a word and its value.
 pub(super) fn text(rules: &[u8], input: &[u8; 32], input_len: usize, every_call: bool) -> String {
     format!(
-        "procsys-patch {}\nrules sha256:{}\ninput sha256:{} {input_len}\n{}",
+        "procsys-patch {}\nrules sha256:{}\ninput sha256:{} {input_len}\nshim sha256:{}\n{}{LOCATOR}{LOCATOR_EMPTY}\n",
         env!("CARGO_PKG_VERSION"),
         hex(&digest(rules)),
         hex(input),
+        shim_digest(),
         if every_call { "option every-call\n" } else { "" },
     )
 }
@@ -40,4 +54,42 @@ pub(super) fn note(text: &str) -> Vec<u8> {
     note.extend(text.as_bytes());
     note.resize(note.len().next_multiple_of(4), 0);
     note
+}
+
+/// What a note says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claims {
+    /// The version of the tool that wrote the file.
+    pub version: String,
+    /// SHA-256 of the compiled rules.
+    pub rules: String,
+    /// SHA-256 of the original.
+    pub input: String,
+    /// Length of the original in bytes.
+    pub input_len: usize,
+    /// SHA-256 of the injected image; versions before it was noted have none.
+    pub shim: Option<String>,
+    /// Whether every call goes through the hook.
+    pub every_call: bool,
+}
+
+impl Claims {
+    /// Reads a note's text; `None` when a line that every version writes is missing.
+    pub fn parse(text: &str) -> Option<Self> {
+        let line = |start: &str| text.lines().find_map(|l| l.strip_prefix(start));
+        let (input, len) = line("input sha256:")?.split_once(' ')?;
+        Some(Self {
+            version: line("procsys-patch ")?.to_owned(),
+            rules: line("rules sha256:")?.to_owned(),
+            input: input.to_owned(),
+            input_len: len.parse().ok()?,
+            shim: line("shim sha256:").map(str::to_owned),
+            every_call: line("option every-call").is_some(),
+        })
+    }
+
+    /// Whether this very tool wrote it: it would write the same file again.
+    pub fn are_ours(&self) -> bool {
+        self.version == env!("CARGO_PKG_VERSION") && self.shim == Some(shim_digest())
+    }
 }

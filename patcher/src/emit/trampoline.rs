@@ -107,12 +107,6 @@ fn choose(
 ) {
     let (pass_on, low, high, selected, jumps) =
         (code.label(), code.label(), code.label(), code.label(), code.label());
-    let small = code.label();
-    // mov %eax, %ecx; bswap %ecx; movzwl %cx, %ecx: 0 if eax has 16 bits.
-    code.raw(&[0x89, 0xc1, 0x0f, 0xc9, 0x0f, 0xb7, 0xc9]);
-    code.jrcxz(small);
-    pass(code, detour, done);
-    code.bind(small);
     code.raw(&[0x0f, 0xb6, 0xcc]); // movzbl %ah, %ecx
     code.jrcxz(low);
     code.lea_ecx_minus(1);
@@ -131,6 +125,14 @@ fn choose(
         }
     }
     code.bind(selected);
+    let exact = code.label();
+    // The class was found by 16 bits of eax; the others must be zero too.
+    // mov %rcx, %r11; mov %eax, %ecx; bswap %ecx; movzwl %cx, %ecx
+    code.raw(&[0x49, 0x89, 0xcb, 0x89, 0xc1, 0x0f, 0xc9, 0x0f, 0xb7, 0xc9]);
+    code.jrcxz(exact);
+    pass(code, detour, done);
+    code.bind(exact);
+    code.raw(&[0x4c, 0x89, 0xd9]); // mov %r11, %rcx
     code.lea_r11(jumps);
     code.raw(&[0x49, 0x63, 0x4c, 0x8b, 0xfc]); // movslq -4(%r11,%rcx,4), %rcx
     code.raw(&[0x49, 0x8d, 0x0c, 0x0b]); // lea (%r11,%rcx), %rcx
