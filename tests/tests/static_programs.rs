@@ -29,7 +29,7 @@ fn source(name: &str) -> PathBuf {
 fn build(compiler: &str, package: &str, args: &[&str], source: &Path, output: &Path) {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|p| p.join(compiler).exists()));
-    assert!(found, "{compiler} is missing: install {package} (`make fixtures` does)");
+    assert!(found, "{compiler} is missing: install {package}");
     let mut command = Command::new(compiler);
     command.args(args).arg(source).arg("-o").arg(output);
     let outcome = run(&mut command, Duration::from_secs(120));
