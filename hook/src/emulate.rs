@@ -82,17 +82,19 @@ pub(crate) fn correct(kernel: &impl Kernel, table: Table<'_>, call: &Call) {
     let Some(mark) = marked(kernel, fd) else { return };
     let same = |r: &Rule<'_>| r.kind() == Some(Kind::Emulate) && Mark::of(*r) == mark;
     let permissions = table.rules().find(same).map_or(mark.mode() & 0o777, |r| r.mode());
-    tell(kernel, call, shape.question, Facts::file(mark.file, permissions));
+    _ = tell(kernel, call, shape.question, Facts::file(mark.file, permissions));
 }
 
 /// Writes facts to where a call of the stat family wants them.
-fn tell(kernel: &impl Kernel, call: &Call, question: Question, facts: Facts) {
+fn tell(kernel: &impl Kernel, call: &Call, question: Question, facts: Facts) -> Result<(), u8> {
     let to = |arg: u8| call.args.get(usize::from(arg)).copied().unwrap_or(0);
     match question {
-        Question::Stat(arg) | Question::StatAt(arg, _) => kernel.store(to(arg), &facts.stat()),
-        Question::Statx(arg, _) => kernel.store(to(arg), &facts.statx()),
-        Question::Statfs(arg) => kernel.store(to(arg), &facts.statfs()),
-        _ => {}
+        Question::Stat(arg) | Question::StatAt(arg, _) => {
+            memory::store(kernel, to(arg), &facts.stat())
+        }
+        Question::Statx(arg, _) => memory::store(kernel, to(arg), &facts.statx()),
+        Question::Statfs(arg) => memory::store(kernel, to(arg), &facts.statfs()),
+        _ => Ok(()),
     }
 }
 
@@ -154,8 +156,7 @@ fn question(kernel: &impl Kernel, rule: Rule<'_>, call: &Call, shape: &Shape) ->
                 && !report::follows(call, shape)
                 && !matches!(shape.question, Question::Statfs(_));
             let facts = if is_link { Facts::link() } else { Facts::file(rule.file(), rule.mode()) };
-            tell(kernel, call, shape.question, facts);
-            Ok(0)
+            tell(kernel, call, shape.question, facts).map(|()| 0)
         }
         Question::Access(mode) => access(rule, arg(mode)),
         Question::Readlink(buffer) => readlink(kernel, rule, arg(buffer), arg(buffer + 1)),
@@ -177,7 +178,7 @@ fn readlink(kernel: &impl Kernel, rule: Rule<'_>, buffer: usize, size: usize) ->
     }
     let target = rule.value();
     let target = target.get(..size).unwrap_or(target);
-    kernel.store(buffer, target);
+    memory::store(kernel, buffer, target)?;
     Ok(target.len() as isize)
 }
 

@@ -33,6 +33,7 @@ pub mod nr {
     pub const TKILL: usize = 200;
     pub const OPENAT: usize = 257;
     pub const NEWFSTATAT: usize = 262;
+    pub const GETRANDOM: usize = 318;
     pub const MEMFD_CREATE: usize = 319;
 }
 

@@ -24,7 +24,13 @@ pub(crate) fn is_named(
     let Some(len) = text.iter().position(|&b| b == 0) else { return false };
     let Some(given) = text.get(..len) else { return false };
     if path::matches(pattern, given) {
-        return true;
+        // `*` stands for what is there: a process that is not has no files.
+        let start = component_start(text, len).unwrap_or(0);
+        if !components(pattern).any(|c| c == b"*")
+            || open_prefix(kernel, dirfd, text, start).is_ok()
+        {
+            return true;
+        }
     }
     let mut wanted = components(pattern);
     let mut end = len;
@@ -33,6 +39,7 @@ pub(crate) fn is_named(
         let Some(start) = component_start(text, end) else { return false };
         let Some(component) = text.get(start..end) else { return false };
         match wanted.next_back() {
+            Some(b"*") if end < len => return false,
             Some(w) if component != b".." && component_matches(w, component) => {}
             _ => return false,
         }

@@ -1,5 +1,7 @@
 //! Reading what the program's pointers point to, without a fault.
 
+use procsys_rules::errno;
+
 use crate::kernel::{Kernel, nr};
 
 /// The longest path that the kernel takes, in bytes, NUL included
@@ -40,6 +42,19 @@ fn readable(kernel: &impl Kernel, address: usize) -> bool {
     const NO_SUCH_HOW: usize = 99;
     const EINVAL: isize = -22;
     kernel.call(nr::RT_SIGPROCMASK, [NO_SUCH_HOW, address & !7, 0, 8, 0, 0]) == EINVAL
+}
+
+/// Stores an answer where the program wants it, or says that it can't be
+/// written to: the kernel failed before it looked. Found out by asking the
+/// kernel to write as many bytes there, which the answer then replaces.
+pub(crate) fn store(kernel: &impl Kernel, address: usize, from: &[u8]) -> Result<(), u8> {
+    let written = kernel.call(nr::GETRANDOM, [address, from.len(), 0, 0, 0, 0]);
+    // Any other failure is about the call, not about the memory.
+    if written == -isize::from(errno::EFAULT) || (0..from.len() as isize).contains(&written) {
+        return Err(errno::EFAULT);
+    }
+    kernel.store(address, from);
+    Ok(())
 }
 
 /// Copies a NUL-terminated text into `buffer`, NUL included. `None` when the
