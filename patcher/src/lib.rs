@@ -3,14 +3,17 @@
 //!
 //! A pipeline of plain data: [`elf`] reads, [`scan`] finds the sites, [`plan`]
 //! says what is written where, [`emit`] writes it, [`verify`] reads it again
-//! with another reader. [`patch`] is the whole of it for one file.
+//! with another reader. [`mod@patch`] is the whole of it for one file; [`patched`]
+//! goes the other way, from a patched file to its original and back.
 
 pub mod cli;
 pub mod elf;
 pub mod emit;
 pub mod error;
+pub mod files;
 pub mod go;
 pub mod patch;
+pub mod patched;
 pub mod plan;
 pub mod report;
 pub mod rules;

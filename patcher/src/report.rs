@@ -38,6 +38,8 @@ pub struct Report {
     pub output_len: u64,
     /// Length of the shim's segment in bytes.
     pub injected: u64,
+    /// Whether the input was patched already, and taken back to its original first.
+    pub was_patched: bool,
     /// Whether the input was setuid or setgid, which the output is not.
     pub dropped_setuid: bool,
     /// How long it took.
@@ -62,6 +64,7 @@ impl Report {
             "input_bytes": self.input_len,
             "output_bytes": self.output_len,
             "injected_bytes": self.injected,
+            "was_patched": self.was_patched,
             "dropped_setuid": self.dropped_setuid,
             "milliseconds": self.time.as_secs_f64() * 1000.0,
         })
@@ -70,6 +73,9 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.was_patched {
+            writeln!(f, "  input     was patched; its original is patched anew")?;
+        }
         let built = match (&self.go, self.go_functions) {
             (Some(version), Some(n)) => format!(", {version} ({n} functions)"),
             (Some(version), None) => format!(", {version}"),

@@ -1,0 +1,42 @@
+//! How does a command end? Its words, its JSON and its exit code.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction};
+use serde_json::json;
+
+use crate::error::Error;
+
+/// Something was found that is not as it should be.
+pub(super) const FINDING: u8 = 1;
+/// The command could not be carried out.
+pub(super) const ERROR: u8 = 2;
+
+/// The option `--json`.
+pub(super) fn json_option() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .help("Report as JSON on standard output")
+        .action(ArgAction::SetTrue)
+}
+
+/// An error's text, with the input's name where it doesn't say which file it is about.
+pub(super) fn words(input: &Path, error: &Error) -> String {
+    match error {
+        Error::Input(_) | Error::Sites(_) | Error::Verify(_) => {
+            format!("{}: {error}", input.display())
+        }
+        Error::Rules(_) | Error::Io(_) => error.to_string(),
+    }
+}
+
+/// Says an error, and gives its exit code.
+pub(super) fn failed(input: &Path, error: &Error, is_json: bool) -> ExitCode {
+    let text = words(input, error);
+    if is_json {
+        println!("{:#}", json!({"error": {"kind": error.kind(), "message": text}}));
+    }
+    eprintln!("procsys-patch: {text}");
+    ExitCode::from(ERROR)
+}

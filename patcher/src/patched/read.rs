@@ -1,0 +1,158 @@
+//! What did procsys leave in a file, and what was the file before?
+//!
+//! Sections are read here without [`Image`](crate::elf::Image): a damaged file
+//! must still say what it can.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use crate::emit::note::{self, Claims};
+use crate::error::Error;
+
+/// The section with the bytes that were changed in place.
+pub const UNDO: &str = ".procsys.undo";
+/// The section with the compiled rules.
+pub const RULES: &str = ".procsys.rules";
+/// Bytes before the old bytes of a change: offset u64, length u32.
+pub const UNDO_HEADER: usize = 12;
+
+/// One change in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// Offset in the file.
+    pub offset: usize,
+    /// What was there.
+    pub old: &'a [u8],
+}
+
+/// What a patched file holds of procsys.
+#[derive(Debug)]
+pub struct Patched<'a> {
+    bytes: &'a [u8],
+    /// What its note says.
+    pub claims: Claims,
+    /// The compiled rules.
+    pub rules: &'a [u8],
+    /// The changes, in the order in which they were made.
+    pub changes: Vec<Change<'a>>,
+}
+
+/// Whether the file holds a note of procsys, in whatever state.
+pub fn is_patched(bytes: &[u8]) -> bool {
+    note_text(bytes).is_some()
+}
+
+/// The place of the note's text: by its section, or by the note's own owner and type.
+pub fn note_text(bytes: &[u8]) -> Option<Range<usize>> {
+    let by_section = || {
+        let section = section(bytes, note::SECTION)?;
+        let length = number(bytes, section.start + 4, 4)?;
+        let text = section.start + note::HEADER;
+        let end = text.checked_add(length).filter(|&end| end <= section.end)?;
+        let owner = bytes.get(text - note::OWNER.len()..text)?;
+        (owner == note::OWNER).then_some(text..end)
+    };
+    let by_owner = || {
+        let mut mark = note::TYPE.to_le_bytes().to_vec();
+        mark.extend(note::OWNER);
+        let at = memmem::rfind(bytes, &mark)?;
+        let length = number(bytes, at.checked_sub(4)?, 4)?;
+        let text = at + mark.len();
+        let end = text.checked_add(length).filter(|&end| end <= bytes.len())?;
+        bytes[text..end].starts_with(b"procsys-patch ").then_some(text..end)
+    };
+    by_section().or_else(by_owner)
+}
+
+impl<'a> Patched<'a> {
+    /// Reads a patched file; `None` when it isn't one.
+    ///
+    /// # Errors
+    /// The part that is damaged.
+    pub fn read(bytes: &'a [u8]) -> Result<Option<Self>, String> {
+        let Some(text) = note_text(bytes) else { return Ok(None) };
+        let claims = std::str::from_utf8(&bytes[text]).ok().and_then(Claims::parse);
+        let claims = claims.ok_or("the note can't be read")?;
+        let part = |name: &str| {
+            section(bytes, name)
+                .and_then(|range| bytes.get(range))
+                .ok_or_else(|| format!("the section {name} is missing"))
+        };
+        let changes = changes(part(UNDO)?).ok_or_else(|| format!("{UNDO} can't be read"))?;
+        Ok(Some(Self { bytes, claims, rules: part(RULES)?, changes }))
+    }
+
+    /// The original, whether or not it has the digest that the note says.
+    ///
+    /// # Errors
+    /// When a change lies past the end.
+    pub fn undone(&self) -> Result<Vec<u8>, String> {
+        let original = self.bytes.get(..self.claims.input_len);
+        let mut original = original.ok_or("the note's length is past the end")?.to_vec();
+        for change in self.changes.iter().rev() {
+            change
+                .offset
+                .checked_add(change.old.len())
+                .and_then(|end| original.get_mut(change.offset..end))
+                .ok_or_else(|| format!("{UNDO}: {:#x} is past the end", change.offset))?
+                .copy_from_slice(change.old);
+        }
+        Ok(original)
+    }
+}
+
+/// Takes a patched file back to its original; `None` when it isn't patched.
+///
+/// # Errors
+/// [`Error::Input`] when what comes out is not what the note says went in.
+pub fn restore(bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    let damaged = |why: String| {
+        Error::Input(format!(
+            "patched, and damaged since: {why}; `procsys-patch verify` says where"
+        ))
+    };
+    let Some(patched) = Patched::read(bytes).map_err(damaged)? else { return Ok(None) };
+    let original = patched.undone().map_err(damaged)?;
+    if note::hex(&note::digest(&original)) != patched.claims.input {
+        return Err(damaged("the original doesn't have the noted sha256".into()));
+    }
+    Ok(Some(original))
+}
+
+fn changes(mut undo: &[u8]) -> Option<Vec<Change<'_>>> {
+    let mut changes = Vec::new();
+    while !undo.is_empty() {
+        let (offset, length) = (number(undo, 0, 8)?, number(undo, 8, 4)?);
+        let old = undo.get(UNDO_HEADER..UNDO_HEADER.checked_add(length)?)?;
+        changes.push(Change { offset, old });
+        undo = &undo[UNDO_HEADER + length..];
+    }
+    Some(changes)
+}
+
+/// The place of a section in the file, by its name.
+pub fn section(bytes: &[u8], name: &str) -> Option<Range<usize>> {
+    let field = |index: usize, at: usize, width: usize| {
+        let table = number(bytes, 40, 8)?;
+        number(bytes, table.checked_add(index.checked_mul(64)?)?.checked_add(at)?, width)
+    };
+    let place = |index: usize| {
+        let start = field(index, 24, 8)?;
+        let end = start.checked_add(field(index, 32, 8)?)?;
+        (end <= bytes.len()).then_some(start..end)
+    };
+    let names = place(number(bytes, 62, 2)?)?;
+    let count = number(bytes, 60, 2)?;
+    (0..count).rev().find_map(|index| {
+        let own = bytes.get(names.start.checked_add(field(index, 0, 4)?)?..names.end)?;
+        let is_it = own.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0));
+        if is_it { place(index) } else { None }
+    })
+}
+
+fn number(bytes: &[u8], at: usize, width: usize) -> Option<usize> {
+    let mut all = [0; 8];
+    all[..width].copy_from_slice(bytes.get(at..at.checked_add(width)?)?);
+    usize::try_from(u64::from_le_bytes(all)).ok()
+}

@@ -1,0 +1,205 @@
+//! Is a patched file what procsys writes? Derived again, from the file alone.
+//!
+//! The changes are undone in memory, the digest of what comes out is compared
+//! with the note's, the whole pipeline runs on it with the rules from the file,
+//! and every byte it writes is compared. What the locator points to is tried
+//! first: if the file with that one word put right holds in all this, the word
+//! is the one finding, whichever part of the file it is in.
+
+use std::ops::Range;
+
+use procsys_rules::Table;
+
+use super::locator;
+use super::place::{self, Finding};
+use super::read::{self, Patched};
+use crate::elf::Image;
+use crate::emit::note;
+use crate::error::Error;
+use crate::patch::{Derived, Options, derive};
+
+/// The most differences that are listed.
+const LISTED: usize = 20;
+/// Differences this near to each other are one.
+const NEAR: usize = 8;
+
+/// What a verification found.
+#[derive(Debug, Default)]
+pub struct Verdict {
+    /// SHA-256 of the original, as the note says.
+    pub original: String,
+    /// SHA-256 of the compiled rules, as the note says.
+    pub rules: String,
+    /// The names of the rules in the file.
+    pub rule_names: Vec<String>,
+    /// How many detours were derived again; 0 when that was not possible.
+    pub detours: usize,
+    /// What is not as it should be; empty when all is.
+    pub findings: Vec<Finding>,
+    /// Whether more than the listed differences were found.
+    pub has_more: bool,
+}
+
+/// What the file should be, for descriptions.
+pub(super) struct Expected<'a, 'd> {
+    /// What was derived.
+    pub(super) derived: &'d Derived<'a>,
+    /// The file that was written, read.
+    pub(super) image: Image<'d>,
+    /// What the written file holds.
+    pub(super) patched: Patched<'d>,
+    /// Where its undo section starts.
+    pub(super) undo_at: usize,
+}
+
+/// Why a comparison could not be made.
+enum Stop {
+    /// Another version wrote the file.
+    Foreign(String),
+    /// So much is damaged that nothing can be derived.
+    Damaged(Box<Finding>),
+    /// What was put right is not what procsys writes either.
+    Unconfirmed,
+}
+
+/// Verifies a patched file, and compares its original with one that is given.
+///
+/// # Errors
+/// [`Error::Input`] when the file isn't patched, or by another version.
+pub fn verify(bytes: &[u8], original: Option<&[u8]>) -> Result<Verdict, Error> {
+    if !read::is_patched(bytes) {
+        return Err(Error::Input("not patched by procsys-patch".into()));
+    }
+    let repaired = locator::repaired(bytes);
+    let by_repair = repaired.as_deref().and_then(|repaired| compare(repaired, bytes).ok());
+    let mut verdict = match by_repair.map_or_else(|| compare(bytes, bytes), Ok) {
+        Ok(verdict) => verdict,
+        Err(Stop::Foreign(why)) => return Err(Error::Input(why)),
+        Err(Stop::Damaged(finding)) => Verdict { findings: vec![*finding], ..Verdict::default() },
+        Err(Stop::Unconfirmed) => Verdict::default(),
+    };
+    if let Some(original) = original {
+        let whole = repaired.as_deref().filter(|_| verdict.detours > 0).unwrap_or(bytes);
+        verdict.findings.extend(against_original(whole, original));
+    }
+    Ok(verdict)
+}
+
+/// Derives what the file should be from `base`, which is `actual` or what the
+/// locator made of it, and compares `actual` with that.
+fn compare(base: &[u8], actual: &[u8]) -> Result<Verdict, Stop> {
+    let damaged = |region: &str, why: String| Stop::Damaged(Box::new(Finding::whole(region, why)));
+    let patched = Patched::read(base).map_err(|why| damaged("what procsys left", why))?;
+    let patched = patched.ok_or(Stop::Unconfirmed)?;
+    let claims = &patched.claims;
+    if !claims.are_ours() {
+        return Err(Stop::Foreign(foreign(&claims.version, claims.shim.as_deref())));
+    }
+    let original = patched.undone().map_err(|why| damaged(read::UNDO, why))?;
+    let table = Table::new(patched.rules)
+        .ok_or_else(|| damaged(read::RULES, "the rules can't be read".into()))?;
+    let options = Options { every_call: claims.every_call, dry_run: true };
+    let derived = derive(&original, table, &options, |derived| {
+        if base != actual && derived.output.bytes != base {
+            return Err(Stop::Unconfirmed);
+        }
+        verdict(&patched, &derived, actual)
+    });
+    derived.map_err(|e| damaged("original", format!("nothing can be derived from it: {e}")))?
+}
+
+/// Compares what was derived with what is there.
+fn verdict(patched: &Patched<'_>, derived: &Derived<'_>, actual: &[u8]) -> Result<Verdict, Stop> {
+    let claims = &patched.claims;
+    let written = &derived.output.bytes;
+    let impossible = |why: &str| Stop::Damaged(Box::new(Finding::whole("original", why)));
+    let expected = Expected {
+        derived,
+        image: Image::parse(written).map_err(|e| impossible(&e.to_string()))?,
+        patched: Patched::read(written).ok().flatten().ok_or_else(|| impossible("no note"))?,
+        undo_at: read::section(written, read::UNDO).map_or(0, |range| range.start),
+    };
+    let mut findings = Vec::new();
+    if note::hex(&derived.digest) != claims.input {
+        findings.push(Finding::whole(
+            "original",
+            "its sha256 is not the noted one: more than one place changed, outside of what procsys wrote or in what it kept of the original; --original names it",
+        ));
+    }
+    if note::hex(&note::digest(patched.rules)) != claims.rules {
+        findings.push(Finding::whole(read::RULES, "their sha256 is not the noted one"));
+    }
+    let has_wrong_digest = !findings.is_empty();
+    let mut places = differences(written, actual);
+    let has_more = places.len() > LISTED;
+    places.truncate(LISTED);
+    let described = places.into_iter().map(|place| place::describe(&expected, actual, place));
+    // The note's digests differ because of what was named already.
+    findings.extend(described.filter(|f| !(has_wrong_digest && f.region.contains(note::SECTION))));
+    Ok(Verdict {
+        original: claims.input.clone(),
+        rules: claims.rules.clone(),
+        rule_names: rule_names(patched.rules),
+        detours: derived.detours.len(),
+        findings,
+        has_more,
+    })
+}
+
+/// The names of the rules in a table.
+pub fn rule_names(rules: &[u8]) -> Vec<String> {
+    let names = |table: Table<'_>| {
+        table.rules().map(|r| String::from_utf8_lossy(r.name()).into_owned()).collect()
+    };
+    Table::new(rules).map_or_else(Vec::new, names)
+}
+
+fn foreign(version: &str, shim: Option<&str>) -> String {
+    let short = |digest: &str| digest.chars().take(12).collect::<String>();
+    format!(
+        "patched by procsys-patch {version} with shim {}; this is {} with shim {}: verify with the tool that wrote it",
+        shim.map_or("not noted".into(), short),
+        env!("CARGO_PKG_VERSION"),
+        short(&note::shim_digest()),
+    )
+}
+
+/// Where two files differ; differences near to each other are one.
+fn differences(expected: &[u8], actual: &[u8]) -> Vec<Range<usize>> {
+    const BLOCK: usize = 4096;
+    let mut all: Vec<Range<usize>> = Vec::new();
+    for (index, (a, b)) in expected.chunks(BLOCK).zip(actual.chunks(BLOCK)).enumerate() {
+        if a == b {
+            continue;
+        }
+        for (i, _) in a.iter().zip(b).enumerate().filter(|(_, (a, b))| a != b) {
+            let at = index * BLOCK + i;
+            match all.last_mut() {
+                Some(last) if at < last.end + NEAR => last.end = at + 1,
+                _ => all.push(at..at + 1),
+            }
+        }
+    }
+    let (short, long) = (expected.len().min(actual.len()), expected.len().max(actual.len()));
+    if short < long {
+        all.push(short..long);
+    }
+    all
+}
+
+/// Where the original in the file is not the one that is given.
+fn against_original(bytes: &[u8], original: &[u8]) -> Option<Finding> {
+    let kept = Patched::read(bytes).ok().flatten().map(|p| p.undone());
+    let Some(Ok(kept)) = kept else {
+        return Some(Finding::whole("original", "it can't be put together to be compared"));
+    };
+    let place = differences(original, &kept).into_iter().next()?;
+    let region =
+        Image::parse(original).map_or("original".into(), |i| place::region(&i, place.start));
+    let message = format!(
+        "the file given as original differs here: {} bytes, {} in the patched file",
+        original.len(),
+        kept.len()
+    );
+    Some(Finding { place: Some(place), region, message, ..Finding::default() })
+}
