@@ -2,6 +2,7 @@
 
 mod outcome;
 mod patch;
+mod profiles;
 mod revert;
 mod verify;
 
@@ -16,6 +17,7 @@ Examples:
   procsys-patch runc -o runc-x --profile gvisor --rules site.toml --dry-run --json
   procsys-patch verify runc-gvisor
   procsys-patch revert runc-gvisor -o runc
+  procsys-patch profiles gvisor > site.toml
 
 A file with the name of a command is given as ./NAME.
 Exit codes: 0 done, 1 finding (verify), 2 error (one line on standard error, no output file).";
@@ -30,6 +32,7 @@ fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(verify::command())
         .subcommand(revert::command())
+        .subcommand(profiles::command())
 }
 
 /// Runs the command; the exit code is 0, 1 or 2.
@@ -38,6 +41,7 @@ pub fn main() -> ExitCode {
     match matches.subcommand() {
         Some(("verify", matches)) => verify::run(matches),
         Some(("revert", matches)) => revert::run(matches),
+        Some(("profiles", matches)) => profiles::run(matches),
         _ => patch::run(&matches),
     }
 }

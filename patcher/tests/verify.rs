@@ -55,7 +55,7 @@ fn one(bytes: &[u8], at: usize) -> Finding {
 fn assert_clean(verdict: &Verdict) {
     let findings: Vec<_> = verdict.findings.iter().map(Finding::to_string).collect();
     assert!(findings.is_empty(), "{}", findings.join("\n"));
-    assert!(verdict.detours > 0);
+    assert!(verdict.sites > 0);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn the_command_says_it_in_words_and_as_json() {
         patch(arguments.into_iter().chain(more.iter().map(|m| m.as_ref())))
     };
     let said = success(&run(&whole, &["--original", input.to_str().expect("UTF-8")]));
-    assert!(said.contains(": verified\n") && said.contains("detours   284"), "{said}");
+    assert!(said.contains(": verified\n") && said.contains("sites     284"), "{said}");
 
     let damaged = place.write("damaged", &flipped(&file, file.len() - 7000, 0));
     let result = run(&damaged, &["--json"]);

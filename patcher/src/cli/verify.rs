@@ -59,7 +59,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         println!("{}: verified", file.display());
         println!("  original  sha256 {}", verdict.original);
         println!("  rules     {}: {}", verdict.rule_names.len(), verdict.rule_names.join(", "));
-        println!("  detours   {}, each derived again and equal", verdict.detours);
+        println!("  sites     {}, their detours derived again and equal", verdict.sites);
     } else {
         let count = verdict.findings.len();
         let more = if verdict.has_more { " or more" } else { "" };
@@ -75,7 +75,7 @@ fn report(verdict: &Verdict) -> serde_json::Value {
         "input_sha256": verdict.original,
         "rules_sha256": verdict.rules,
         "rules": verdict.rule_names,
-        "detours": verdict.detours,
+        "sites": verdict.sites,
         "findings": verdict.findings.iter().map(Finding::json).collect::<Vec<_>>(),
         "has_more": verdict.has_more,
     })

@@ -40,29 +40,26 @@ pub struct Patched<'a> {
 
 /// Whether the file holds a note of procsys, in whatever state.
 pub fn is_patched(bytes: &[u8]) -> bool {
-    note_text(bytes).is_some()
+    section(bytes, note::SECTION).is_some() || by_owner(bytes).is_some()
+}
+
+/// Where the note's text starts, by its owner and type.
+fn by_owner(bytes: &[u8]) -> Option<usize> {
+    let mut mark = note::TYPE.to_le_bytes().to_vec();
+    mark.extend(note::OWNER);
+    let text = memmem::rfind(bytes, &mark)? + mark.len();
+    bytes[text..].starts_with(b"procsys-patch ").then_some(text)
 }
 
 /// The place of the note's text: by its section, or by the note's own owner and type.
 pub fn note_text(bytes: &[u8]) -> Option<Range<usize>> {
-    let by_section = || {
-        let section = section(bytes, note::SECTION)?;
-        let length = number(bytes, section.start + 4, 4)?;
-        let text = section.start + note::HEADER;
-        let end = text.checked_add(length).filter(|&end| end <= section.end)?;
+    let by_section = section(bytes, note::SECTION).map(|section| section.start + note::HEADER);
+    [by_section, by_owner(bytes)].into_iter().flatten().find_map(|text| {
         let owner = bytes.get(text - note::OWNER.len()..text)?;
-        (owner == note::OWNER).then_some(text..end)
-    };
-    let by_owner = || {
-        let mut mark = note::TYPE.to_le_bytes().to_vec();
-        mark.extend(note::OWNER);
-        let at = memmem::rfind(bytes, &mark)?;
-        let length = number(bytes, at.checked_sub(4)?, 4)?;
-        let text = at + mark.len();
+        let length = number(bytes, text.checked_sub(note::HEADER)? + 4, 4)?;
         let end = text.checked_add(length).filter(|&end| end <= bytes.len())?;
-        bytes[text..end].starts_with(b"procsys-patch ").then_some(text..end)
-    };
-    by_section().or_else(by_owner)
+        (owner == note::OWNER).then_some(text..end)
+    })
 }
 
 impl<'a> Patched<'a> {
@@ -72,7 +69,7 @@ impl<'a> Patched<'a> {
     /// The part that is damaged.
     pub fn read(bytes: &'a [u8]) -> Result<Option<Self>, String> {
         let Some(text) = note_text(bytes) else { return Ok(None) };
-        let claims = std::str::from_utf8(&bytes[text]).ok().and_then(Claims::parse);
+        let claims = Claims::parse(&String::from_utf8_lossy(&bytes[text]));
         let claims = claims.ok_or("the note can't be read")?;
         let part = |name: &str| {
             section(bytes, name)

@@ -32,8 +32,8 @@ pub struct Verdict {
     pub rules: String,
     /// The names of the rules in the file.
     pub rule_names: Vec<String>,
-    /// How many detours were derived again; 0 when that was not possible.
-    pub detours: usize,
+    /// How many sites were derived again; 0 when that was not possible.
+    pub sites: usize,
     /// What is not as it should be; empty when all is.
     pub findings: Vec<Finding>,
     /// Whether more than the listed differences were found.
@@ -79,7 +79,7 @@ pub fn verify(bytes: &[u8], original: Option<&[u8]>) -> Result<Verdict, Error> {
         Err(Stop::Unconfirmed) => Verdict::default(),
     };
     if let Some(original) = original {
-        let whole = repaired.as_deref().filter(|_| verdict.detours > 0).unwrap_or(bytes);
+        let whole = repaired.as_deref().filter(|_| verdict.sites > 0).unwrap_or(bytes);
         verdict.findings.extend(against_original(whole, original));
     }
     Ok(verdict)
@@ -140,7 +140,7 @@ fn verdict(patched: &Patched<'_>, derived: &Derived<'_>, actual: &[u8]) -> Resul
         original: claims.input.clone(),
         rules: claims.rules.clone(),
         rule_names: rule_names(patched.rules),
-        detours: derived.detours.len(),
+        sites: derived.scan.sites.len(),
         findings,
         has_more,
     })
