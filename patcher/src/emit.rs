@@ -11,3 +11,4 @@ mod trampoline;
 pub mod note;
 
 pub use output::{Output, Purpose, write};
+pub use trampoline::Asked;

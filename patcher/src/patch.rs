@@ -10,7 +10,7 @@ use crate::emit::{self, Output, Purpose, note};
 use crate::error::Error;
 use crate::files::{self, Input};
 use crate::patched::{locator, read};
-use crate::plan::{self, Detour};
+use crate::plan::{self, Detour, Form};
 use crate::report::Report;
 use crate::rules::Set;
 use crate::scan::{self, Functions, Scan};
@@ -98,8 +98,8 @@ pub fn derive<T>(
         let image = Image::parse(bytes)?;
         let functions = Functions::new(&image);
         let scan = scan::scan(&image, &functions)?;
-        let targets = scan::targets::near(&image, &scan.sites);
-        let detours = plan::plan(&scan.sites, &targets)?;
+        let asked = emit::Asked::new(table, options.every_call);
+        let detours = plan::plan(&image, &functions, &scan.sites, &asked)?;
         let digest = digest.join().map_err(|_| Error::Io("the digest could not be made".into()))?;
         let purpose = Purpose { table, input: digest, options };
         let mut output = emit::write(&image, &purpose, &detours)?;
@@ -123,8 +123,11 @@ fn report(derived: &Derived<'_>, set: &Set) -> Report {
         go: go::buildinfo::version(image),
         go_functions: functions.go.as_ref().map(go::Functab::len),
         sites: scan.sites.len(),
-        detoured: detours.len(),
-        in_place: detours.iter().filter(|d| !d.covers_syscall()).count(),
+        detoured: detours.iter().filter(|d| d.form != Form::First).count(),
+        in_place: detours
+            .iter()
+            .filter(|d| matches!(d.form, Form::Before | Form::After | Form::CancellationPoint))
+            .count(),
         inside: scan.inside.len(),
         profiles: set.profiles.clone(),
         rules: set.rules.iter().map(|r| (r.name.clone(), r.action.word())).collect(),

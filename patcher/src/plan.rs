@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use iced_x86::{Code, FlowControl, Instruction, OpKind};
 
+use crate::elf::Image;
 use crate::error::Error;
-use crate::scan::Site;
+use crate::scan::{Functions, Site, targets};
 
 /// Bytes of a `jmp rel32`.
 pub const JUMP: u64 = 5;
@@ -18,16 +19,33 @@ mod number;
 
 pub use number::Number;
 
+/// What a site's detour covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The instructions before the `syscall`, which stays in its place.
+    Before,
+    /// The instructions after the `syscall`, whose number is known. The `mov` of
+    /// the number stays with it, unless something is to be decided first.
+    After,
+    /// The instructions before the `syscall`, to decide something first; another
+    /// detour of the same site is after it.
+    First,
+    /// The `syscall` and some around it: it runs in the trampoline.
+    Around,
+    /// All of musl's [cancellation point](cancel) up to the `syscall`.
+    CancellationPoint,
+}
+
 /// A detour: the instructions that the jump takes the place of.
 pub struct Detour<'s> {
     /// The site.
     pub site: &'s Site,
     /// Indices of the covered instructions in the site's code.
     pub covered: Range<usize>,
+    /// What they are.
+    pub form: Form,
     /// The call number.
     pub number: Number,
-    /// Whether it is musl's [cancellation point](cancel).
-    pub is_cancellation_point: bool,
 }
 
 impl<'s> Detour<'s> {
@@ -43,52 +61,143 @@ impl<'s> Detour<'s> {
 
     /// Whether the `syscall` itself is covered, and so runs in the trampoline.
     pub fn covers_syscall(&self) -> bool {
-        self.covered.contains(&self.site.index)
+        self.form == Form::Around
     }
 
-    /// The covered instructions before the `syscall`.
+    /// The instructions that the trampoline does before the `syscall`.
     pub fn before(&self) -> &'s [Instruction] {
-        let before = &self.site.code[self.covered.start..self.covered.end.min(self.site.index)];
-        if self.is_cancellation_point { cancel::moves(before) } else { before }
+        let end = self.covered.end.min(self.site.index);
+        let before = self.site.code.get(self.covered.start..end).unwrap_or_default();
+        if self.form == Form::CancellationPoint { cancel::moves(before) } else { before }
     }
 
-    /// The covered instructions after the `syscall`.
+    /// The instructions that the trampoline does after it.
     pub fn after(&self) -> &'s [Instruction] {
-        let from = (self.site.index + 1).min(self.covered.end);
-        &self.site.code[from.max(self.covered.start)..self.covered.end]
+        let from = self.covered.start.max(self.site.index + 1);
+        self.site.code.get(from..self.covered.end).unwrap_or_default()
     }
 }
 
-/// Plans a detour for every site.
+/// What has to be known of a call number to choose a form.
+pub trait Calls {
+    /// Whether the hook looks at the call before it is made.
+    fn asks_before(&self, nr: u32) -> bool;
+    /// Whether the hook looks at it at all.
+    fn asks(&self, nr: u32) -> bool;
+}
+
+/// Plans a detour for every site of a scan.
 ///
 /// # Errors
 /// [`Error::Sites`] with a line for each that has none: address, function, why.
-pub fn plan<'s>(sites: &'s [Site], targets: &BTreeSet<u64>) -> Result<Vec<Detour<'s>>, Error> {
+pub fn plan<'s>(
+    image: &Image<'_>,
+    functions: &Functions<'_>,
+    sites: &'s [Site],
+    calls: &impl Calls,
+) -> Result<Vec<Detour<'s>>, Error> {
+    let targets = &targets::near(image, functions, sites);
     let mut detours: Vec<Detour<'s>> = Vec::with_capacity(sites.len());
     let mut doubts = Vec::new();
     let mut numbers = number::Finder::new(targets);
     for site in sites {
-        let floor = detours.last().map_or(0, |d| d.end().max(d.site.address + 2));
-        let cancellation_point = cancel::cover(site, targets);
-        let is_cancellation_point = cancellation_point.is_some();
-        match cancellation_point.map_or_else(|| cover(site, targets, floor), Ok) {
-            Ok(covered) => {
-                let number = numbers.find(site);
-                detours.push(Detour { site, covered, number, is_cancellation_point });
-            }
+        let number = numbers.find(site);
+        let mut chosen = choose(site, targets, floor(&detours), &number, calls);
+        if chosen.is_err() && give_way(&mut detours, targets) {
+            chosen = choose(site, targets, floor(&detours), &number, calls);
+        }
+        match chosen {
+            Ok(forms) => detours.extend(forms.into_iter().map(|(form, covered)| Detour {
+                site,
+                covered,
+                form,
+                number: number.clone(),
+            })),
             Err(why) => doubts.push(format!("{:#x}: {}: {why}", site.address, site.function)),
         }
     }
     if doubts.is_empty() { Ok(detours) } else { Err(Error::Sites(doubts)) }
 }
 
-/// Chooses the instructions to cover. First choice: those right before the
-/// `syscall`, which then stays where it is and is come back to (hazard 5).
-/// Otherwise the `syscall` and as few around it as make room.
-fn cover(site: &Site, targets: &BTreeSet<u64>, floor: u64) -> Result<Range<usize>, &'static str> {
+/// The first address that the detours so far leave free.
+fn floor(detours: &[Detour<'_>]) -> u64 {
+    detours.last().map_or(0, |d| d.end().max(d.site.address + 2))
+}
+
+/// Takes the last detour back from behind its `syscall`, if it can do without.
+fn give_way(detours: &mut Vec<Detour<'_>>, targets: &BTreeSet<u64>) -> bool {
+    let Some(last) = detours.pop_if(|d| d.form == Form::After) else { return false };
+    let first = detours.pop_if(|d| d.form == Form::First);
+    let Ok((form, covered)) = cover(last.site, targets, floor(detours)) else {
+        detours.extend(first);
+        detours.push(last);
+        return false;
+    };
+    detours.push(Detour { covered, form, ..last });
+    true
+}
+
+/// One or two detours of a site, in ascending order of address.
+type Forms = Vec<(Form, Range<usize>)>;
+
+/// Chooses a form: one that leaves the `syscall` in its place, if there is one
+/// (hazard 5).
+fn choose(
+    site: &Site,
+    targets: &BTreeSet<u64>,
+    floor: u64,
+    number: &Number,
+    calls: &impl Calls,
+) -> Result<Forms, &'static str> {
+    if let Some(covered) = cancel::cover(site, targets) {
+        return Ok(vec![(Form::CancellationPoint, covered)]);
+    }
+    let known = match number {
+        Number::OneOf(all) if all.len() == 1 || !all.iter().any(|&nr| calls.asks(nr)) => Some(all),
+        _ => None,
+    };
+    if let Some(all) = known
+        && let Some(behind) = behind(site, targets)
+    {
+        if !all.iter().any(|&nr| calls.asks_before(nr)) {
+            return Ok(vec![(Form::After, behind)]);
+        }
+        if let Ok((Form::Before, before)) = cover(site, targets, floor) {
+            return Ok(vec![(Form::First, before), (Form::After, behind)]);
+        }
+    }
+    cover(site, targets, floor).map(|form| vec![form])
+}
+
+/// The shortest run of instructions right after the `syscall` that takes a jump
+/// and can be moved, if control comes to it from the `syscall` alone.
+fn behind(site: &Site, targets: &BTreeSet<u64>) -> Option<Range<usize>> {
+    let start = site.index + 1;
+    let from = site.code.get(start)?.ip();
+    for end in start + 1..=(start + 5).min(site.code.len()) {
+        let run = &site.code[start..end];
+        let long_enough = run.last()?.next_ip() - from >= JUMP;
+        let is_entered = run.iter().any(|i| targets.contains(&i.ip()));
+        if is_entered || !can_move(run.last()?, long_enough) {
+            return None;
+        }
+        if long_enough {
+            return Some(start..end);
+        }
+    }
+    None
+}
+
+/// Covers the instructions right before the `syscall`, which is come back to, or
+/// else the `syscall` and as few around it as make room.
+fn cover(
+    site: &Site,
+    targets: &BTreeSet<u64>,
+    floor: u64,
+) -> Result<(Form, Range<usize>), &'static str> {
     let before = fitting(site, targets, floor, site.index);
     if let Some(covered) = before.filter(|_| !targets.contains(&site.address)) {
-        return Ok(covered);
+        return Ok((Form::Before, covered));
     }
     let mut best: Option<Range<usize>> = None;
     for end in site.index + 1..=(site.index + 6).min(site.code.len()) {
@@ -99,7 +208,8 @@ fn cover(site: &Site, targets: &BTreeSet<u64>, floor: u64) -> Result<Range<usize
             }
         }
     }
-    best.ok_or("no five bytes around it that are not jumped into and can be moved")
+    best.map(|covered| (Form::Around, covered))
+        .ok_or("no five bytes around it that are not jumped into and can be moved")
 }
 
 /// The shortest run of instructions that ends before index `end`, takes a jump

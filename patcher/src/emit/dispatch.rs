@@ -45,6 +45,8 @@ pub(super) fn is_special(nr: u32, reach: Reach) -> bool {
 pub(super) enum Make {
     /// By a `syscall` of its own.
     Here,
+    /// It is made: the detour is behind it.
+    Made,
     /// At musl's cancellation point, by the look at the flag at this address.
     Look(u64),
 }
@@ -54,6 +56,7 @@ impl Make {
     fn write(self, code: &mut Code) {
         match self {
             Make::Here => code.syscall(),
+            Make::Made => {}
             Make::Look(address) => {
                 // 16 bytes, so that the stack is aligned for what __cp_cancel calls.
                 code.raw(&[0x48, 0x8d, 0x64, 0x24, 0xf8]); // lea -8(%rsp), %rsp
@@ -75,7 +78,7 @@ pub(super) fn write(
     make: Make,
     done: Label,
 ) {
-    if reach.before {
+    if reach.before && make != Make::Made {
         ask_before(code, anchors, descriptors, done);
     }
     make.write(code);

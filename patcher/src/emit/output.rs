@@ -12,7 +12,7 @@ use crate::elf::Image;
 use crate::elf::image::Segment;
 use crate::error::Error;
 use crate::patch::Options;
-use crate::plan::{Detour, JUMP, cancel};
+use crate::plan::{Detour, Form, JUMP, cancel};
 use crate::shim::SLOTS_SIZE;
 
 const PAGE: u64 = 4096;
@@ -177,7 +177,7 @@ fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
     let mut bytes = vec![0xcc; (detour.end() - detour.start()) as usize];
     bytes[0] = 0xe9;
     bytes[1..5].copy_from_slice(&distance.to_le_bytes());
-    if detour.is_cancellation_point {
+    if detour.form == Form::CancellationPoint {
         let look = bytes.len() - cancel::LOOK_AGAIN as usize;
         // cmpl $0, (%r11); jne __cp_cancel, three bytes on, behind syscall and ret.
         bytes[look..].copy_from_slice(&[0x41, 0x83, 0x3b, 0x00, 0x75, 0x03]);

@@ -90,10 +90,11 @@ pub(super) fn build(
     let start = part(&mut bytes, &[]).offset;
     let mut code = Code::new(base + start);
     let mut entries = Vec::with_capacity(detours.len());
+    let mut first = None;
     for detour in detours {
         code.align(4);
         entries.push(code.here());
-        trampoline::write(&mut code, &anchors, &special, options, detour)?;
+        trampoline::write(&mut code, &anchors, &special, options, detour, &mut first)?;
     }
     let code = code.finish()?;
     let trampolines = Part { offset: start, len: code.len() as u64 };

@@ -8,7 +8,7 @@ use super::code::{Code, Label};
 use super::dispatch::{self, Descriptor, Make};
 use super::segment::Anchors;
 use crate::patch::Options;
-use crate::plan::{Detour, Number, cancel};
+use crate::plan::{Calls, Detour, Form, Number, cancel};
 
 /// The call numbers that need code of their own, in the order of their classes.
 pub(super) struct Special {
@@ -35,7 +35,34 @@ impl Special {
     }
 }
 
+/// The calls that a table of rules and the options of a run let the hook look at.
+pub struct Asked<'t> {
+    special: Special,
+    table: Table<'t>,
+    every_call: bool,
+}
+
+impl<'t> Asked<'t> {
+    /// For this table.
+    pub fn new(table: Table<'t>, every_call: bool) -> Self {
+        Self { special: Special::of(&table), table, every_call }
+    }
+}
+
+impl Calls for Asked<'_> {
+    fn asks_before(&self, nr: u32) -> bool {
+        self.every_call || self.table.reach(nr as usize).before
+    }
+
+    fn asks(&self, nr: u32) -> bool {
+        self.special.find(nr).is_some()
+    }
+}
+
 /// Writes the trampoline of a detour at the end of `code`.
+///
+/// `first` passes on, from a site's first detour to its second, where a call that
+/// was answered in the first goes on.
 ///
 /// # Errors
 /// When a moved instruction can't be encoded at its new place.
@@ -45,12 +72,24 @@ pub(super) fn write(
     special: &Special,
     options: &Options,
     detour: &Detour<'_>,
+    first: &mut Option<Label>,
 ) -> Result<(), String> {
     let mut descriptors = Vec::new();
     moved(code, detour.before())?;
-    let done =
-        if detour.covers_syscall() { code.label() } else { code.label_at(detour.site.address + 2) };
-    if options.every_call {
+    if detour.form == Form::First {
+        let done = *first.insert(code.label());
+        dispatch::ask_before(code, anchors, &mut descriptors, done);
+        code.jmp_to(detour.site.address);
+        dispatch::write_descriptors(code, descriptors);
+        return Ok(());
+    }
+    let comes_back = matches!(detour.form, Form::Before | Form::CancellationPoint);
+    let done = match first.take() {
+        Some(done) => done,
+        None if comes_back => code.label_at(detour.site.address + 2),
+        None => code.label(),
+    };
+    if options.every_call && detour.form != Form::After {
         dispatch::ask_before(code, anchors, &mut descriptors, done);
     }
     match &detour.number {
@@ -63,7 +102,7 @@ pub(super) fn write(
         }
         _ => choose(code, anchors, special, &mut descriptors, detour, done),
     }
-    if detour.covers_syscall() {
+    if !comes_back {
         code.bind(done);
         moved(code, detour.after())?;
         if !ends(detour.after()) {
@@ -76,23 +115,27 @@ pub(super) fn write(
 
 /// How the trampoline makes a call of which it looks at the answer.
 fn make(detour: &Detour<'_>) -> Make {
-    if detour.is_cancellation_point {
-        Make::Look(detour.site.address - cancel::LOOK_AGAIN)
-    } else {
-        Make::Here
+    match detour.form {
+        Form::CancellationPoint => Make::Look(detour.site.address - cancel::LOOK_AGAIN),
+        Form::After => Make::Made,
+        Form::Before | Form::Around | Form::First => Make::Here,
     }
 }
 
 /// Makes the call as it stands: at its own place, if that is still there.
 fn pass(code: &mut Code, detour: &Detour<'_>, done: Label) {
-    if let Make::Look(address) = make(detour) {
-        code.raw(&[0x4c, 0x8b, 0x5c, 0x24, 0x08]); // mov 8(%rsp), %r11: the flag's address
-        code.jmp_to(address);
-    } else if detour.covers_syscall() {
-        code.syscall();
-        code.jmp(done);
-    } else {
-        code.jmp_to(detour.site.address);
+    match make(detour) {
+        Make::Look(address) => {
+            code.raw(&[0x4c, 0x8b, 0x5c, 0x24, 0x08]); // mov 8(%rsp), %r11: the flag's address
+            code.jmp_to(address);
+        }
+        // What was covered follows right here.
+        Make::Made => {}
+        Make::Here if detour.covers_syscall() => {
+            code.syscall();
+            code.jmp(done);
+        }
+        Make::Here => code.jmp_to(detour.site.address),
     }
 }
 

@@ -46,7 +46,8 @@ pub(super) fn cover(site: &Site, targets: &BTreeSet<u64>) -> Option<Range<usize>
         let to = if matches!(register, Register::None) { Register::None } else { i.op0_register() };
         i.code() == code && to == register
     });
-    let flag = run[0].memory_base() == Register::RDI && run[ALL.len() - 1].memory_base() == Register::RSP;
+    let flag =
+        run[0].memory_base() == Register::RDI && run[ALL.len() - 1].memory_base() == Register::RSP;
     let ends = site.code.get(site.index + 1).is_some_and(|i| i.code() == Code::Retnq);
     let away = run[LOOK - 1].near_branch_target() == site.address + 3;
     let entered = targets.iter().any(|&t| t > run[0].ip() && t <= site.address);

@@ -2,13 +2,14 @@
 //!
 //! Three sources are looked at: the direct branches of the function that holds
 //! the site; the tables that its indirect jumps may use; and, in all executable
-//! bytes, whatever reads as a call or jump from elsewhere to near a site.
+//! bytes, whatever reads as a call or jump from elsewhere to near a site, unless
+//! the function around it says that it is the inside of another instruction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use iced_x86::{FlowControl, Instruction, OpKind, Register};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
 
-use super::Site;
+use super::{Functions, Site};
 use crate::elf::Image;
 
 /// How far around a site targets are of interest, in bytes.
@@ -18,21 +19,90 @@ const TABLE_MAX: usize = 4096;
 
 /// Every address near a site to which control may come other than from the
 /// instruction before it.
-pub fn near(image: &Image<'_>, sites: &[Site]) -> BTreeSet<u64> {
+pub fn near(image: &Image<'_>, functions: &Functions<'_>, sites: &[Site]) -> BTreeSet<u64> {
     let mut targets = BTreeSet::new();
+    let mut sources = Sources { image, functions, decoded: BTreeMap::new() };
     let mut last = None;
     for site in sites {
         if last != Some(site.function.start) {
             of_function(image, site, &mut targets);
             last = Some(site.function.start);
         }
-        short_jumps(image, site, &mut targets);
+        short_jumps(&mut sources, site, &mut targets);
     }
-    let windows: Vec<_> = sites.iter().map(|s| (s.address - REACH, s.address + REACH)).collect();
+    let windows = Windows::around(image, sites);
     for (start, bytes) in image.code() {
-        long_branches(start, bytes, &windows, &mut targets);
+        long_branches(start, bytes, &windows, |source, target| {
+            if sources.is_instruction(source) {
+                targets.insert(target);
+            }
+        });
     }
     targets
+}
+
+/// Tells bytes that read as a jump from jumps.
+struct Sources<'a, 'f> {
+    image: &'a Image<'a>,
+    functions: &'a Functions<'f>,
+    /// For each function looked at, where its instructions start.
+    decoded: BTreeMap<u64, BTreeSet<u64>>,
+}
+
+impl Sources<'_, '_> {
+    /// Whether an instruction starts at the address. Where no table describes
+    /// the code it might.
+    fn is_instruction(&mut self, address: u64) -> bool {
+        let Some(function) = self.functions.lookup(address) else { return true };
+        let image = self.image;
+        let starts = self.decoded.entry(function.start).or_insert_with(|| {
+            let code = image.at(function.start).unwrap_or_default();
+            let len = usize::try_from(function.end - function.start).unwrap_or(0).min(code.len());
+            let mut decoder =
+                Decoder::with_ip(64, &code[..len], function.start, DecoderOptions::NONE);
+            decoder.iter().map(|i| i.ip()).collect()
+        });
+        starts.contains(&address)
+    }
+}
+
+/// The stretches around the sites, in ascending order.
+struct Windows {
+    /// First and last address of each.
+    all: Vec<(u64, u64)>,
+    /// One bit for each 64 bytes from the first address: whether a stretch is in them.
+    map: Vec<u64>,
+    low: u64,
+}
+
+impl Windows {
+    const GRAIN: u64 = 64;
+
+    fn around(image: &Image<'_>, sites: &[Site]) -> Self {
+        let all: Vec<_> = sites.iter().map(|s| (s.address - REACH, s.address + REACH)).collect();
+        let low = all.first().map_or(0, |w| w.0);
+        let high =
+            image.code().map(|(start, bytes)| start + bytes.len() as u64).max().unwrap_or(low);
+        let bits = (high.saturating_sub(low) / Self::GRAIN + 4) as usize;
+        let mut map = vec![0; bits / 64 + 1];
+        for &(from, to) in &all {
+            for grain in (from - low) / Self::GRAIN..=(to - low) / Self::GRAIN {
+                if let Some(word) = map.get_mut(grain as usize / 64) {
+                    *word |= 1 << (grain % 64);
+                }
+            }
+        }
+        Self { all, map, low }
+    }
+
+    fn contain(&self, address: u64) -> bool {
+        let grain = address.wrapping_sub(self.low) / Self::GRAIN;
+        let near = self.map.get((grain / 64) as usize).is_some_and(|w| w >> (grain % 64) & 1 == 1);
+        near && {
+            let index = self.all.partition_point(|w| w.1 <= address);
+            self.all.get(index).is_some_and(|w| w.0 <= address)
+        }
+    }
 }
 
 /// Direct branches and jump tables of the function that holds a site.
@@ -81,43 +151,40 @@ fn table_entries(image: &Image<'_>, site: &Site, table: u64, targets: &mut BTree
     targets.extend(absolute.map(|e| u64::from_le_bytes(*e)).take_while(inside));
 }
 
-/// Bytes near the site, but outside its function, that read as short jumps.
-fn short_jumps(image: &Image<'_>, site: &Site, targets: &mut BTreeSet<u64>) {
+/// Short jumps near the site, from outside its function.
+fn short_jumps(sources: &mut Sources<'_, '_>, site: &Site, targets: &mut BTreeSet<u64>) {
     const SHORT: u64 = 130 + REACH;
     let from = site.address.saturating_sub(SHORT);
     let outside = |a: u64| a < site.function.start || a >= site.function.end;
     for address in (from..site.address + SHORT).filter(|&a| outside(a)) {
-        let Some(&[opcode, offset]) = image.at(address).and_then(<[u8]>::first_chunk) else {
+        let bytes = sources.image.at(address).and_then(<[u8]>::first_chunk);
+        let Some(&[opcode, offset]) = bytes else { continue };
+        if !matches!(opcode, 0xeb | 0x70..=0x7f | 0xe0..=0xe3) {
             continue;
-        };
-        if matches!(opcode, 0xeb | 0x70..=0x7f | 0xe0..=0xe3) {
-            targets.insert((address + 2).wrapping_add_signed(i64::from(offset as i8)));
+        }
+        let target = (address + 2).wrapping_add_signed(i64::from(offset as i8));
+        if target.abs_diff(site.address) <= REACH && sources.is_instruction(address) {
+            targets.insert(target);
         }
     }
 }
 
 /// Bytes anywhere in code that read as a call or jump with a 32-bit offset
 /// (e8, e9, 0f 80 to 0f 8f) to inside one of the windows.
-fn long_branches(start: u64, bytes: &[u8], windows: &[(u64, u64)], targets: &mut BTreeSet<u64>) {
-    let (Some(first), Some(last)) = (windows.first(), windows.last()) else { return };
-    let (low, high) = (first.0, last.1);
-    let mut consider = |offset_at: usize| {
+fn long_branches(start: u64, bytes: &[u8], windows: &Windows, mut found: impl FnMut(u64, u64)) {
+    let mut consider = |at: usize, offset_at: usize| {
         let Some(&offset) = bytes.get(offset_at..).and_then(<[u8]>::first_chunk) else { return };
         let next = start + offset_at as u64 + 4;
         let target = next.wrapping_add_signed(i64::from(i32::from_le_bytes(offset)));
-        if target < low || target >= high {
-            return;
-        }
-        let index = windows.partition_point(|w| w.1 <= target);
-        if windows.get(index).is_some_and(|w| w.0 <= target) {
-            targets.insert(target);
+        if windows.contain(target) {
+            found(start + at as u64, target);
         }
     };
     for at in memchr::memchr3_iter(0xe8, 0xe9, 0x0f, bytes) {
         match bytes[at] {
-            0x0f if bytes.get(at + 1).is_some_and(|b| b & 0xf0 == 0x80) => consider(at + 2),
+            0x0f if bytes.get(at + 1).is_some_and(|b| b & 0xf0 == 0x80) => consider(at, at + 2),
             0x0f => {}
-            _ => consider(at + 1),
+            _ => consider(at, at + 1),
         }
     }
 }
