@@ -1,3 +1,5 @@
+#![allow(dead_code)] // Every test file uses a part.
+
 //! Fields of an ELF file by their offsets (System V gABI), to damage them.
 
 /// Offsets in the file header.

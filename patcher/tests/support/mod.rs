@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub(crate) mod elf;
+pub(crate) mod random;
 
 /// The command under test.
 pub(crate) const PATCHER: &str = env!("CARGO_BIN_EXE_procsys-patch");
