@@ -75,14 +75,15 @@ pub(crate) fn marked(kernel: &impl Kernel, fd: usize) -> Option<Mark> {
     sealed.then_some(mark)
 }
 
-/// Corrects a successful answer about a descriptor of an emulated file.
-pub(crate) fn correct(kernel: &impl Kernel, table: Table<'_>, call: &Call) {
-    let Some(shape) = calls::shape(call.nr) else { return };
-    let Some((fd, None)) = report::subject(kernel, call, shape) else { return };
-    let Some(mark) = marked(kernel, fd) else { return };
+/// Corrects a successful answer about a descriptor of an emulated file. Whether
+/// it was one.
+pub(crate) fn correct(kernel: &impl Kernel, table: Table<'_>, call: &Call) -> bool {
+    let Some(shape) = calls::shape(call.nr) else { return false };
+    let Some((fd, None)) = report::subject(kernel, call, shape) else { return false };
+    let Some(mark) = marked(kernel, fd) else { return false };
     let same = |r: &Rule<'_>| r.kind() == Some(Kind::Emulate) && Mark::of(*r) == mark;
     let permissions = table.rules().find(same).map_or(mark.mode() & 0o777, |r| r.mode());
-    _ = tell(kernel, call, shape.question, Facts::file(mark.file, permissions));
+    tell(kernel, call, shape.question, Facts::file(mark.file, permissions)).is_ok()
 }
 
 /// Writes facts to where a call of the stat family wants them.

@@ -60,6 +60,15 @@ pub fn before(
     redirect::apply(kernel, table, scratch, call)
 }
 
+/// What the hook made of the kernel's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The result, as the kernel would give it.
+    pub result: isize,
+    /// Whether a rule changed it, or a field of what was filled in.
+    pub is_repaired: bool,
+}
+
 /// Gives the answer to a call that the kernel has answered with `result`: the
 /// same result, unless a rule names it.
 pub fn after(
@@ -69,21 +78,43 @@ pub fn after(
     call: &Call,
     result: isize,
 ) -> isize {
+    repair(kernel, table, scratch, call, result).result
+}
+
+/// As [`after`], and says whether a rule acted.
+pub fn repair(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    scratch: &mut Scratch,
+    call: &Call,
+    result: isize,
+) -> Answer {
     if result >= 0 {
-        report::success(kernel, table, call);
-        return result;
+        return Answer { result, is_repaired: report::success(kernel, table, call) };
     }
-    let Ok(errno) = u8::try_from(result.unsigned_abs()) else { return result };
+    let repaired = repaired(kernel, table, scratch, call, result);
+    Answer { result: repaired.unwrap_or(result), is_repaired: repaired.is_some() }
+}
+
+/// The answer of the first rule that concerns a failure.
+fn repaired(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    scratch: &mut Scratch,
+    call: &Call,
+    result: isize,
+) -> Option<isize> {
+    let errno = u8::try_from(result.unsigned_abs()).ok()?;
     for rule in table.rules().filter(|r| usize::from(r.call()) == call.nr && r.acts_on(errno)) {
         if !condition::all_hold(kernel, scratch, rule, call) {
             continue;
         }
         match rule.kind() {
-            Some(Kind::Ignore) => return 0,
-            Some(Kind::ReportErrno) => return -(rule.number() as isize),
-            Some(Kind::Retry) => return retry::again(kernel, scratch, rule, call),
+            Some(Kind::Ignore) => return Some(0),
+            Some(Kind::ReportErrno) => return Some(-(rule.number() as isize)),
+            Some(Kind::Retry) => return Some(retry::again(kernel, scratch, rule, call)),
             _ => {}
         }
     }
-    emulate::answer(kernel, table, scratch, call, errno).unwrap_or(result)
+    emulate::answer(kernel, table, scratch, call, errno)
 }

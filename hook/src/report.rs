@@ -14,16 +14,17 @@ const STATX_INO: usize = 32;
 /// The inode number of the root of procfs (Linux, include/linux/proc_ns.h: PROC_ROOT_INO).
 const PROC_ROOT_INO: u64 = 1;
 
-/// Looks at a successful answer, and corrects it where a rule says so.
-pub(crate) fn success(kernel: &impl Kernel, table: Table<'_>, call: &Call) {
-    let Some(shape) = calls::shape(call.nr) else { return };
+/// Looks at a successful answer, and corrects it where a rule says so. Whether
+/// it did.
+pub(crate) fn success(kernel: &impl Kernel, table: Table<'_>, call: &Call) -> bool {
+    let Some(shape) = calls::shape(call.nr) else { return false };
     let (buffer, mode_at, ino_at) = match shape.question {
         Question::Stat(buffer) | Question::StatAt(buffer, _) => (buffer, STAT_MODE, STAT_INO),
         Question::Statx(buffer, _) => (buffer, STATX_MODE, STATX_INO),
         Question::Statfs(_) => return emulate::correct(kernel, table, call),
-        _ => return,
+        _ => return false,
     };
-    let Some(&address) = call.args.get(usize::from(buffer)) else { return };
+    let Some(&address) = call.args.get(usize::from(buffer)) else { return false };
     let mut mode = [0; 2];
     kernel.load(address + usize::from(mode_at), &mut mode);
     if u16::from_le_bytes(mode) != PROCFS_ROOT_MODE {
@@ -31,14 +32,14 @@ pub(crate) fn success(kernel: &impl Kernel, table: Table<'_>, call: &Call) {
     }
     let mut ino = [0; 8];
     kernel.load(address + ino_at, &mut ino);
-    if u64::from_le_bytes(ino) == PROC_ROOT_INO
-        || !table.rules().any(|r| r.kind() == Some(Kind::ReportProcfsRoot))
-    {
-        return;
-    }
-    if is_procfs_root(kernel, call, shape, u64::from_le_bytes(ino)) {
+    let ino = u64::from_le_bytes(ino);
+    let is_wrong = ino != PROC_ROOT_INO
+        && table.rules().any(|r| r.kind() == Some(Kind::ReportProcfsRoot))
+        && is_procfs_root(kernel, call, shape, ino);
+    if is_wrong {
         kernel.store(address + ino_at, &PROC_ROOT_INO.to_le_bytes());
     }
+    is_wrong
 }
 
 /// Whether what the call asked about is the root of a procfs, and still has the

@@ -1,1 +1,39 @@
-//! Door 1 of procsys: `libprocsys.so` (its own issue; no interposition here yet).
+//! Door 1 of procsys: `libprocsys.so`, for dynamic programs.
+//!
+//! The library puts functions of its own in the place of libc's. Each makes the
+//! call through the next library, as the program would have, and shows the
+//! answer to the hook ([`engine`]); the hook is the one of the other door.
+//!
+//! What holds for all code here, because it runs inside other programs:
+//!
+//! - no allocation, no locks, no libc call that could come back to us;
+//! - nothing big on the caller's stack: the hook runs on one of ours ([`pool`]);
+//! - nothing is held while the program's own call is made: it may block, be
+//!   cancelled, be left by longjmp, or never come back (exec);
+//! - errno is as it was wherever a call succeeds.
+#![no_std]
+
+mod config;
+mod early;
+mod engine;
+mod environment;
+mod exec;
+mod filter;
+mod function;
+mod kernel;
+mod libc;
+mod next;
+mod paths;
+mod plain;
+mod pool;
+mod realpath;
+mod stack;
+mod stats;
+mod streams;
+mod trace;
+
+#[cfg(panic = "abort")]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    config::fail(b"internal error", &[])
+}

@@ -9,6 +9,7 @@ pub mod gvisor;
 pub mod native;
 pub mod normalise;
 pub mod oci;
+pub mod preload;
 mod process;
 pub mod programs;
 pub mod session;

@@ -1,0 +1,166 @@
+//! What was asked for, read from the environment before main.
+//!
+//! - `PROCSYS_DISABLE=1`: do nothing at all;
+//! - `PROCSYS_PROFILE=NAME`: a built-in profile in the place of the default one;
+//! - `PROCSYS_RULES=FILE`: a compiled table in its place (docs/decisions-preload.md
+//!   says why it is compiled);
+//! - `PROCSYS_TRACE=FILE`: a line for each repair;
+//! - `PROCSYS_PROPAGATE=0`: don't restore what a program clears from its environment.
+//!
+//! What can't be read is one line on standard error and exit code 2.
+
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+use procsys_hook::Kernel;
+use procsys_rules::Table;
+use procsys_rules::table::Kind;
+
+use crate::kernel::{Raw, nr};
+use crate::{environment, libc, next};
+
+/// The built-in profiles: name and table.
+const PROFILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
+/// The profile that is used when none is named.
+const DEFAULT: &str = include!(concat!(env!("OUT_DIR"), "/default.rs"));
+
+static TABLE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+static TABLE_LEN: AtomicUsize = AtomicUsize::new(0);
+static HAS_REDIRECTS: AtomicBool = AtomicBool::new(false);
+static TRACE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+
+/// The rules; `None` before they are read, and where they are disabled.
+pub(crate) fn table() -> Option<Table<'static>> {
+    let bytes = TABLE.load(Ordering::Acquire);
+    if bytes.is_null() {
+        return None;
+    }
+    // SAFETY: `install` stores the table's length first, and both never change.
+    Table::new(unsafe { core::slice::from_raw_parts(bytes, TABLE_LEN.load(Ordering::Relaxed)) })
+}
+
+/// Whether paths have to be looked at before a call is made.
+pub(crate) fn has_redirects() -> bool {
+    HAS_REDIRECTS.load(Ordering::Relaxed)
+}
+
+/// The name of the trace file, ended by NUL.
+pub(crate) fn trace() -> Option<*const u8> {
+    let name = TRACE.load(Ordering::Relaxed);
+    (!name.is_null()).then_some(name.cast_const())
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = at_load;
+
+/// Runs before main, and before the threads and handlers of the program.
+extern "C" fn at_load() {
+    next::note_objects();
+    let own = environment::Own::read(libc::environment());
+    if is_secure() || own.value(b"PROCSYS_DISABLE").is_some_and(|v| v == b"1") {
+        return;
+    }
+    let table = match (own.value(b"PROCSYS_RULES"), own.value(b"PROCSYS_PROFILE")) {
+        (Some(file), None) => map(file),
+        (None, name) => built_in(name.unwrap_or(DEFAULT.as_bytes())),
+        (Some(_), Some(_)) => {
+            fail(b"PROCSYS_RULES and PROCSYS_PROFILE: expected one, the file holds all rules", &[])
+        }
+    };
+    if let Some(name) = own.value(b"PROCSYS_TRACE") {
+        TRACE.store(name.as_ptr().cast_mut(), Ordering::Relaxed);
+    }
+    let is_propagated = match own.value(b"PROCSYS_PROPAGATE") {
+        None | Some(b"1") => true,
+        Some(b"0") => false,
+        Some(other) => fail(b"PROCSYS_PROPAGATE=", &[other, b": expected 0 or 1"]),
+    };
+    if is_propagated {
+        own.keep();
+    }
+    install(table);
+}
+
+/// Whether the kernel says that the program runs with more rights than its
+/// caller (AT_SECURE, getauxval(3)). Read from the vector behind the environment.
+fn is_secure() -> bool {
+    const AT_SECURE: usize = 23;
+    let mut word = libc::environment().cast::<usize>();
+    if word.is_null() {
+        return false;
+    }
+    // SAFETY: before main the environment is still where the kernel put it: its
+    // pointers, a null, and pairs of words until one of type 0.
+    unsafe {
+        while word.read() != 0 {
+            word = word.add(1);
+        }
+        word = word.add(1);
+        while word.read() != 0 {
+            if word.read() == AT_SECURE {
+                return word.add(1).read() != 0;
+            }
+            word = word.add(2);
+        }
+    }
+    false
+}
+
+fn built_in(name: &[u8]) -> Table<'static> {
+    let profile = PROFILES.iter().find(|(known, _)| known.as_bytes() == name);
+    match profile.and_then(|(_, table)| Table::new(table)) {
+        Some(table) => table,
+        None => {
+            fail(b"PROCSYS_PROFILE=", &[name, b": no such profile; there is ", DEFAULT.as_bytes()])
+        }
+    }
+}
+
+/// Maps a compiled table. `file` is followed by NUL.
+fn map(file: &[u8]) -> Table<'static> {
+    const AT_FDCWD: usize = -100isize as usize;
+    const O_CLOEXEC: usize = 0o2_000_000;
+    const LARGEST: usize = 0x1_0000;
+    const PROT_READ: usize = 1;
+    const MAP_PRIVATE: usize = 2;
+    let refuse = |why: &[u8]| fail(b"PROCSYS_RULES=", &[file, why]);
+    let fd = Raw.call(nr::OPENAT, [AT_FDCWD, file.as_ptr() as usize, O_CLOEXEC, 0, 0, 0]);
+    let Ok(fd) = usize::try_from(fd) else { refuse(b": can't be opened") };
+    let mut stat = [0u64; 18];
+    Raw.call(nr::FSTAT, [fd, stat.as_mut_ptr() as usize, 0, 0, 0, 0]);
+    let len = (stat[6] as usize).min(LARGEST);
+    let address = Raw.call(nr::MMAP, [0, len, PROT_READ, MAP_PRIVATE, fd, 0]);
+    Raw.call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
+    let Ok(address) = usize::try_from(address) else { refuse(b": can't be read") };
+    // SAFETY: the mapping has that length and is never undone; a table that is
+    // cut short meanwhile ends the program, as a damaged library would.
+    match Table::new(unsafe { core::slice::from_raw_parts(address as *const u8, len) }) {
+        Some(table) => table,
+        None => refuse(b": not a compiled table of this version of procsys"),
+    }
+}
+
+fn install(table: Table<'static>) {
+    let redirects = table.rules().any(|r| r.kind() == Some(Kind::Redirect));
+    HAS_REDIRECTS.store(redirects, Ordering::Relaxed);
+    TABLE_LEN.store(table.bytes().len(), Ordering::Relaxed);
+    TABLE.store(table.bytes().as_ptr().cast_mut(), Ordering::Release);
+}
+
+/// Ends the program with one line: it never runs half-way.
+pub(crate) fn fail(what: &[u8], more: &[&[u8]]) -> ! {
+    let mut line = [0u8; 512];
+    let mut len = 0;
+    let parts = [&b"procsys: "[..], what].into_iter().chain(more.iter().copied());
+    for &byte in parts.flatten().chain(b"\n") {
+        if let Some(place) = line.get_mut(len) {
+            *place = byte;
+            len += 1;
+        }
+    }
+    Raw.call(nr::WRITE, [2, line.as_ptr() as usize, len, 0, 0, 0]);
+    loop {
+        Raw.call(nr::EXIT_GROUP, [2, 0, 0, 0, 0, 0]);
+    }
+}

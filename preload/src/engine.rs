@@ -1,0 +1,121 @@
+//! One interposed call: the way through the hook that all of them take.
+
+use core::cell::Cell;
+
+use procsys_hook::{Before, Call, Kernel};
+use procsys_rules::calls;
+
+use crate::kernel::Raw;
+use crate::libc::{errno, set_errno};
+use crate::{config, filter, pool, stack, trace};
+
+/// Makes the call as libc would: -1 and errno for a failure.
+pub(crate) type Make<'a> = &'a dyn Fn(&Call) -> isize;
+
+/// A call by number, with those arguments and zeros.
+#[inline(always)]
+pub(crate) fn call(nr: usize, given: &[usize]) -> Call {
+    let mut args = [0; 6];
+    for (to, from) in args.iter_mut().zip(given) {
+        *to = *from;
+    }
+    Call { nr, args }
+}
+
+/// Makes a call with what the rules say before and after it. Result and errno
+/// are as libc gives them.
+pub(crate) fn run(call: &Call, make: Make<'_>) -> isize {
+    if config::has_redirects() && filter::names_a_path(call.nr) {
+        return redirected(call, make);
+    }
+    let before = errno();
+    settle(call, before, make(call))
+}
+
+/// As [`run`], where redirects are in force.
+#[cold]
+fn redirected(call: &Call, make: Make<'_>) -> isize {
+    let Some(table) = config::table() else { return make(call) };
+    let before = errno();
+    let mut held = pool::take();
+    let mut decision = Before::Pass;
+    held.run(|scratch| decision = procsys_hook::before(&Raw, table, scratch, call));
+    let Before::Replace(changed) = decision else {
+        drop(held);
+        return settle(call, before, make(call));
+    };
+    // The new paths are copied from the slot to the caller's stack: the call may
+    // block, be cancelled or never come back, and the slot is needed by others.
+    let lens = lengths(call, &changed);
+    let held = Cell::new(Some(held));
+    let mut result = -1;
+    stack::with_room(lens.iter().sum(), &mut |mut room: *mut u8| {
+        let mut copied = changed;
+        for (arg, &len) in copied.args.iter_mut().zip(&lens).filter(|(_, len)| **len > 0) {
+            // SAFETY: the room has the sum of all lengths; the slot is held.
+            unsafe {
+                core::ptr::copy_nonoverlapping(*arg as *const u8, room, len);
+                *arg = room as usize;
+                room = room.add(len);
+            }
+        }
+        drop(held.take());
+        trace::redirected(call, &copied);
+        result = settle(&copied, before, make(&copied));
+    });
+    result
+}
+
+/// For each argument the bytes of the path that the hook has put in its place;
+/// 0 for one that is as it was, and for descriptors.
+fn lengths(call: &Call, changed: &Call) -> [usize; 6] {
+    let mut lens = [0; 6];
+    let shape = calls::shape(call.nr);
+    for arg in shape.iter().flat_map(|s| s.paths).flatten().map(|a| usize::from(a.path)) {
+        let (Some(before), Some(after)) = (call.args.get(arg), changed.args.get(arg)) else {
+            continue;
+        };
+        if let Some(len) = lens.get_mut(arg).filter(|_| before != after) {
+            // SAFETY: the hook ends every path that it puts in place with NUL.
+            *len = unsafe { crate::libc::bytes(*after as *const u8) }.len() + 1;
+        }
+    }
+    lens
+}
+
+/// Shows the answer to the hook, where a rule may concern it.
+pub(crate) fn settle(call: &Call, before: i32, result: isize) -> isize {
+    let Some(table) = config::table() else { return result };
+    let raw = if result == -1 {
+        let error = errno();
+        if !filter::failure(table, call, error) {
+            return result;
+        }
+        -(error as isize)
+    } else if filter::success(call) {
+        result
+    } else {
+        return result;
+    };
+    let mut answer = procsys_hook::Answer { result: raw, is_repaired: false };
+    pool::take().run(|scratch| answer = procsys_hook::repair(&Raw, table, scratch, call, raw));
+    if answer.is_repaired {
+        trace::repaired(call, raw, answer.result);
+    }
+    if answer.result < 0 {
+        set_errno(-answer.result as i32);
+        return -1;
+    }
+    set_errno(before);
+    answer.result
+}
+
+/// A system call made without libc, in libc's manner.
+pub(crate) fn directly(call: &Call) -> isize {
+    let result = Raw.call(call.nr, call.args);
+    if (-4095..0).contains(&result) {
+        set_errno(-result as i32);
+        return -1;
+    }
+    result
+}

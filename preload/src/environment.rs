@@ -1,0 +1,171 @@
+//! The environment travels: what a program clears of ours is put back when it
+//! runs another.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::early::Early;
+use crate::{config, libc, stack};
+
+const PRELOAD: &[u8] = b"LD_PRELOAD";
+const PREFIX: &[u8] = b"PROCSYS_";
+/// The library's name, to know its own entry in a list of libraries by.
+const LIBRARY: &[u8] = b"libprocsys.so";
+
+/// The most variables that are kept.
+const MOST: usize = 8;
+/// Bytes for their texts.
+const ROOM: usize = 8192;
+
+/// Texts `NAME=value`, each ended by NUL: a copy, since programs write over
+/// their environment (to show another title).
+static TEXTS: Early<[u8; ROOM]> = Early::new([0; ROOM]);
+/// How many bytes of them there are; nothing is put back while it is 0.
+static LEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Our variables as the program was started with them.
+pub(crate) struct Own {
+    texts: [&'static [u8]; MOST],
+    count: usize,
+}
+
+/// The texts of a null-ended list.
+///
+/// # Safety
+/// `list` must be null or such a list of texts.
+unsafe fn entries<'a>(list: *const *const u8) -> impl Iterator<Item = &'a [u8]> {
+    let mut at = list;
+    core::iter::from_fn(move || {
+        if at.is_null() {
+            return None;
+        }
+        // SAFETY: as the caller promises; the iterator ends at the null.
+        unsafe {
+            let text = at.read();
+            at = at.add(1);
+            (!text.is_null()).then(|| libc::bytes(text))
+        }
+    })
+}
+
+/// The value, if `text` is `NAME=value`.
+fn value_of<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    text.strip_prefix(name)?.strip_prefix(b"=")
+}
+
+fn name_of(text: &[u8]) -> &[u8] {
+    text.split(|&b| b == b'=').next().unwrap_or_default()
+}
+
+fn is_separator(byte: &u8) -> bool {
+    matches!(byte, b':' | b' ')
+}
+
+/// Our own entry in the value of LD_PRELOAD.
+fn own_entry(value: &[u8]) -> Option<&[u8]> {
+    value
+        .split(is_separator)
+        .find(|entry| entry.rsplit(|&b| b == b'/').next().is_some_and(|n| n.starts_with(LIBRARY)))
+}
+
+impl Own {
+    /// Finds them in `list`.
+    pub(crate) fn read(list: *const *const u8) -> Self {
+        let mut own = Self { texts: [&[]; MOST], count: 0 };
+        // SAFETY: the program's environment, before main.
+        let all = unsafe { entries(list) };
+        for text in all.filter(|t| value_of(t, PRELOAD).is_some() || t.starts_with(PREFIX)) {
+            let Some(place) = own.texts.get_mut(own.count) else {
+                config::fail(b"more than seven variables PROCSYS_*", &[])
+            };
+            *place = text;
+            own.count += 1;
+        }
+        own
+    }
+
+    /// A variable's value; it is followed by NUL.
+    pub(crate) fn value(&self, name: &[u8]) -> Option<&'static [u8]> {
+        self.texts.iter().find_map(|text| value_of(text, name)).filter(|v| !v.is_empty())
+    }
+
+    /// Keeps them, to be put back. Without an entry of ours in LD_PRELOAD the
+    /// library came in by other means, and does so again.
+    pub(crate) fn keep(&self) {
+        let Some(entry) = self.value(PRELOAD).and_then(own_entry) else { return };
+        let mut len = 0;
+        let mut add = |parts: &[&[u8]]| {
+            for &byte in parts.iter().copied().flatten().chain(b"\0") {
+                // SAFETY: before main: only this thread is here.
+                match unsafe { TEXTS.set() }.get_mut(len) {
+                    Some(place) => *place = byte,
+                    None => config::fail(b"LD_PRELOAD and PROCSYS_* take more than 8 KiB", &[]),
+                }
+                len += 1;
+            }
+        };
+        add(&[PRELOAD, b"=", entry]);
+        self.texts.iter().filter(|t| t.starts_with(PREFIX)).for_each(|text| add(&[text]));
+        LEN.store(len, Ordering::Release);
+    }
+}
+
+/// What was kept, each text without its NUL but followed by it.
+fn kept() -> impl Iterator<Item = &'static [u8]> {
+    let len = LEN.load(Ordering::Acquire);
+    let texts = TEXTS.get().get(..len).unwrap_or_default();
+    texts.split(|&b| b == 0).filter(|text| !text.is_empty())
+}
+
+/// Runs `f` with the environment `list`, completed by what is missing of ours.
+/// The completed list is on the stack, as libc's own exec functions have theirs:
+/// nothing can be allocated here (a vfork child), or given back (exec).
+pub(crate) fn completed(list: *const *const u8, f: &mut dyn FnMut(*const *const u8)) {
+    // SAFETY: the program's list, as it hands it to exec.
+    let given = || unsafe { entries(list) };
+    let is_disabled = given().any(|t| value_of(t, b"PROCSYS_DISABLE") == Some(b"1"));
+    let is_missing = |text: &[u8]| match value_of(text, PRELOAD) {
+        Some(_) => !given().any(|t| value_of(t, PRELOAD).and_then(own_entry).is_some()),
+        None => !given().any(|t| name_of(t) == name_of(text)),
+    };
+    if is_disabled || !kept().any(is_missing) {
+        return f(list);
+    }
+    let others = given().find(|t| value_of(t, PRELOAD).is_some_and(|v| !v.is_empty()));
+    let joined = others.map_or(0, |t| t.len() + kept().map(<[u8]>::len).next().unwrap_or(0) + 2);
+    let words = (given().count() + MOST + 1) * size_of::<usize>();
+    stack::with_room(words + joined, &mut |room| {
+        let out = room.cast::<*const u8>();
+        let mut count = 0;
+        // SAFETY: the room has a word for each entry and one more, and behind
+        // them the bytes of a joined LD_PRELOAD.
+        let mut put = |text: *const u8| unsafe {
+            out.add(count).write(text);
+            count += 1;
+        };
+        for text in kept().filter(|t| is_missing(t)) {
+            match others.and_then(|o| value_of(o, PRELOAD)) {
+                Some(more) if value_of(text, PRELOAD).is_some() => {
+                    // SAFETY: as above.
+                    put(unsafe { join(room.add(words), text, more) });
+                }
+                _ => put(text.as_ptr()),
+            }
+        }
+        let is_replaced = |t: &[u8]| value_of(t, PRELOAD).is_some_and(|v| own_entry(v).is_none());
+        given().filter(|t| !is_replaced(t)).for_each(|t| put(t.as_ptr()));
+        put(core::ptr::null());
+        f(out.cast());
+    });
+}
+
+/// Writes `first:more` and a NUL to `to`.
+///
+/// # Safety
+/// `to` must have room for that.
+unsafe fn join(to: *mut u8, first: &[u8], more: &[u8]) -> *const u8 {
+    for (i, &byte) in first.iter().chain(b":").chain(more).chain(b"\0").enumerate() {
+        // SAFETY: as the caller promises.
+        unsafe { to.add(i).write(byte) };
+    }
+    to
+}

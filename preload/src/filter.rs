@@ -1,0 +1,79 @@
+//! Which answers can concern a rule? Asked at every call: no system call, no
+//! slot, a few compares. Whatever is in doubt goes to the hook.
+
+use procsys_hook::Call;
+use procsys_rules::calls::{self, Question};
+use procsys_rules::reach::{MARKED_MODES, PROCFS_ROOT_MODE, STAT_MODE, STATX_MODE};
+use procsys_rules::table::{Kind, Table};
+use procsys_rules::{errno, path};
+
+/// Whether a redirect can concern the call.
+pub(crate) fn names_a_path(nr: usize) -> bool {
+    calls::shape(nr).is_some_and(|s| s.paths[0].is_some())
+}
+
+/// Whether a rule can concern this failure.
+pub(crate) fn failure(table: Table<'_>, call: &Call, error: i32) -> bool {
+    let Ok(error) = u8::try_from(error) else { return false };
+    let mut tail = None;
+    for rule in table.rules().filter(|r| r.acts_on(error)) {
+        let concerns = match rule.kind() {
+            Some(Kind::Emulate) => {
+                let hash = *tail.get_or_insert_with(|| last_component(call, error));
+                match hash {
+                    Tail::Hash(hash) => rule.may_end_in(hash),
+                    Tail::Unknown => true,
+                    Tail::None => false,
+                }
+            }
+            Some(Kind::Retry | Kind::Ignore | Kind::ReportErrno) => {
+                usize::from(rule.call()) == call.nr
+            }
+            _ => false,
+        };
+        if concerns {
+            return true;
+        }
+    }
+    false
+}
+
+/// What a call's path ends in.
+#[derive(Clone, Copy)]
+enum Tail {
+    /// A component with this hash.
+    Hash(u32),
+    /// It can't be read here.
+    Unknown,
+    /// There is no path, or none that names a file.
+    None,
+}
+
+fn last_component(call: &Call, error: u8) -> Tail {
+    let shape = calls::shape(call.nr).filter(|s| s.question != Question::Other);
+    let Some(arg) = shape.and_then(|s| s.paths[0]) else { return Tail::None };
+    let address = call.args.get(usize::from(arg.path)).copied().unwrap_or(0);
+    // Only who has looked a path up says ENOENT: it can be read then. After any
+    // other error (a seccomp filter's) the pointer may be a bad one.
+    if error != errno::ENOENT || address == 0 {
+        return Tail::Unknown;
+    }
+    // SAFETY: the kernel has just read this text to its NUL.
+    let text = unsafe { crate::libc::bytes(address as *const u8) };
+    path::last(text).map_or(Tail::None, |last| Tail::Hash(path::hash(last)))
+}
+
+/// Whether a rule can concern this success.
+pub(crate) fn success(call: &Call) -> bool {
+    let (buffer, offset) = match calls::shape(call.nr).map(|s| s.question) {
+        Some(Question::Stat(buffer) | Question::StatAt(buffer, _)) => (buffer, STAT_MODE),
+        Some(Question::Statx(buffer, _)) => (buffer, STATX_MODE),
+        Some(Question::Statfs(_)) => return true,
+        _ => return false,
+    };
+    let Some(&address) = call.args.get(usize::from(buffer)) else { return false };
+    let at = (address + usize::from(offset)) as *const u16;
+    // SAFETY: the call succeeded, so its structure is there.
+    let mode = unsafe { at.read_unaligned() };
+    mode == PROCFS_ROOT_MODE || MARKED_MODES.contains(&mode)
+}

@@ -1,0 +1,295 @@
+//! The next definition of a function: libc's, or another preloaded library's.
+//!
+//! dlsym(RTLD_NEXT) would do, but it takes the loader's lock and may allocate,
+//! which no signal handler can bear; and a program linked against glibc 2.34's
+//! dlsym does not load where glibc is older. So the tables of the objects that
+//! were loaded with us are noted once, and read in place (source: System V ABI,
+//! chapter 5; the GNU hash table: glibc, elf/dl-lookup.c).
+
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::early::Early;
+use crate::libc;
+
+/// The most objects that are looked at: libc is among the first.
+const OBJECTS: usize = 64;
+
+/// The dynamic tables of one loaded object.
+#[derive(Clone, Copy)]
+struct Object {
+    base: usize,
+    symbols: *const Symbol,
+    strings: *const u8,
+    /// The GNU hash table, or null.
+    gnu: *const u32,
+    /// The System V hash table, or null.
+    sysv: *const u32,
+    versions: *const u16,
+}
+
+#[repr(C)]
+struct Symbol {
+    name: u32,
+    info: u8,
+    other: u8,
+    section: u16,
+    value: usize,
+    size: u64,
+}
+
+/// The objects after ours, in the order in which names are looked for: written
+/// once, before COUNT says how many there are.
+static LIST: Early<[Object; OBJECTS]> = Early::new(
+    [Object {
+        base: 0,
+        symbols: core::ptr::null(),
+        strings: core::ptr::null(),
+        gnu: core::ptr::null(),
+        sysv: core::ptr::null(),
+        versions: core::ptr::null(),
+    }; OBJECTS],
+);
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// A function's name in place, ended by NUL: a pointer to it would be a
+/// relocation of the library's, and there are many.
+pub(crate) struct Name([u8; 24]);
+
+impl Name {
+    pub(crate) const fn new(text: &str) -> Self {
+        let (text, mut name, mut i) = (text.as_bytes(), [0; 24], 0);
+        assert!(text.len() < name.len());
+        while i < text.len() {
+            name[i] = text[i];
+            i += 1;
+        }
+        Self(name)
+    }
+
+    /// With its NUL.
+    fn text(&self) -> &[u8] {
+        let len = self.0.iter().position(|&b| b == 0).unwrap_or(0);
+        self.0.get(..=len).unwrap_or_default()
+    }
+}
+
+/// A function's next definition, looked for when it is first needed.
+pub(crate) struct Next<'a> {
+    name: &'a Name,
+    found: &'a AtomicUsize,
+}
+
+/// Looked for, and not there.
+const MISSING: usize = 1;
+
+impl<'a> Next<'a> {
+    /// `found` starts as 0 and is this name's alone.
+    pub(crate) fn of(name: &'a Name, found: &'a AtomicUsize) -> Self {
+        Self { name, found }
+    }
+
+    /// Its address; `None` where no library has it.
+    #[inline]
+    pub(crate) fn address(&self) -> Option<usize> {
+        match self.found.load(Ordering::Relaxed) {
+            0 => self.look(),
+            MISSING => None,
+            found => Some(found),
+        }
+    }
+
+    #[cold]
+    fn look(&self) -> Option<usize> {
+        if COUNT.load(Ordering::Acquire) == 0 {
+            note_objects();
+        }
+        let count = COUNT.load(Ordering::Acquire);
+        let list = LIST.get().get(..count).unwrap_or_default();
+        let found = list.iter().find_map(|object| object.find(self.name.text()));
+        self.found.store(found.unwrap_or(MISSING), Ordering::Relaxed);
+        found
+    }
+}
+
+/// The next definition of the function called so.
+macro_rules! next {
+    ($name:literal) => {{
+        static NAME: $crate::next::Name = $crate::next::Name::new($name);
+        static FOUND: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
+        $crate::next::Next::of(&NAME, &FOUND)
+    }};
+}
+
+pub(crate) use next;
+
+/// Notes the objects that are loaded now. Called before main, by one thread.
+pub(crate) fn note_objects() {
+    let mut state = Noting { count: 0, is_past: false };
+    // SAFETY: the callback keeps to its contract, and `state` outlives the call.
+    unsafe { libc::dl_iterate_phdr(note, (&raw mut state).cast()) };
+    COUNT.store(state.count, Ordering::Release);
+}
+
+struct Noting {
+    count: usize,
+    is_past: bool,
+}
+
+/// `struct dl_phdr_info`, as far as it is needed.
+#[repr(C)]
+struct Info {
+    base: usize,
+    name: *const u8,
+    headers: *const Header,
+    count: u16,
+}
+
+#[repr(C)]
+struct Header {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    address: usize,
+    physical: u64,
+    file: u64,
+    memory: usize,
+    align: u64,
+}
+
+const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
+
+unsafe extern "C" fn note(info: *mut u8, _size: usize, data: *mut u8) -> c_int {
+    // SAFETY: dl_iterate_phdr hands over its structure and our `Noting`.
+    let (info, state) = unsafe { (&*info.cast::<Info>(), &mut *data.cast::<Noting>()) };
+    // SAFETY: the loader's table of program headers.
+    let headers = unsafe { core::slice::from_raw_parts(info.headers, usize::from(info.count)) };
+    let own = (&raw const COUNT) as usize;
+    let holds_us = headers.iter().any(|h| {
+        h.kind == PT_LOAD && own.wrapping_sub(info.base.wrapping_add(h.address)) < h.memory
+    });
+    if holds_us {
+        state.is_past = true;
+        return 0;
+    }
+    let dynamic = headers.iter().find(|h| h.kind == PT_DYNAMIC);
+    if let (true, Some(dynamic)) = (state.is_past, dynamic) {
+        // SAFETY: the object's dynamic section is mapped while it is loaded;
+        // only this thread is here, before main.
+        unsafe {
+            let object = Object::read(info.base, info.base.wrapping_add(dynamic.address));
+            let place = LIST.set().get_mut(state.count);
+            if let (Some(object), Some(place)) = (object, place) {
+                *place = object;
+                state.count += 1;
+            }
+        }
+    }
+    0
+}
+
+impl Object {
+    /// # Safety
+    /// `dynamic` must be the address of the dynamic section of an object at `base`.
+    unsafe fn read(base: usize, dynamic: usize) -> Option<Self> {
+        let mut object = Self {
+            base,
+            symbols: core::ptr::null(),
+            strings: core::ptr::null(),
+            gnu: core::ptr::null(),
+            sysv: core::ptr::null(),
+            versions: core::ptr::null(),
+        };
+        let mut entry = dynamic as *const [usize; 2];
+        loop {
+            // SAFETY: the section ends with DT_NULL.
+            let [tag, value] = unsafe { *entry };
+            // glibc puts addresses here when it loads an object; musl, and the
+            // vdso everywhere, have offsets.
+            let address = if value < base { base.wrapping_add(value) } else { value };
+            match tag {
+                0 => break,
+                4 => object.sysv = address as *const u32,
+                5 => object.strings = address as *const u8,
+                6 => object.symbols = address as *const Symbol,
+                0x6fff_fef5 => object.gnu = address as *const u32,
+                0x6fff_fff0 => object.versions = address as *const u16,
+                _ => {}
+            }
+            entry = entry.wrapping_add(1);
+        }
+        let has_hash = !object.gnu.is_null() || !object.sysv.is_null();
+        (has_hash && !object.symbols.is_null() && !object.strings.is_null()).then_some(object)
+    }
+
+    /// The address of the function `name` (with NUL), in its default version.
+    fn find(&self, name: &[u8]) -> Option<usize> {
+        // SAFETY: the tables of a loaded object are mapped and well-formed, or
+        // the loader could not have bound the program against them.
+        unsafe { if self.gnu.is_null() { self.find_sysv(name) } else { self.find_gnu(name) } }
+    }
+
+    unsafe fn find_gnu(&self, name: &[u8]) -> Option<usize> {
+        let text = name.split_last()?.1;
+        let hash = text.iter().fold(5381u32, |h, &b| h.wrapping_mul(33).wrapping_add(u32::from(b)));
+        // SAFETY: the layout of the GNU hash table (see the header).
+        unsafe {
+            let (buckets, first) = (*self.gnu, *self.gnu.add(1));
+            let (blooms, shift) = (*self.gnu.add(2), *self.gnu.add(3));
+            let bloom = self.gnu.add(4).cast::<u64>();
+            let at = (hash / 64).checked_rem(blooms)?;
+            let word = *bloom.add(at as usize);
+            if word >> (hash % 64) & word >> (hash.wrapping_shr(shift) % 64) & 1 == 0 {
+                return None;
+            }
+            let bucket = bloom.add(blooms as usize).cast::<u32>();
+            let chain = bucket.add(buckets as usize);
+            let mut index = *bucket.add(hash.checked_rem(buckets)? as usize);
+            if index < first {
+                return None;
+            }
+            loop {
+                let entry = *chain.add((index - first) as usize);
+                if entry | 1 == hash | 1
+                    && let Some(address) = self.accept(index as usize, name)
+                {
+                    return Some(address);
+                }
+                if entry & 1 != 0 {
+                    return None;
+                }
+                index += 1;
+            }
+        }
+    }
+
+    unsafe fn find_sysv(&self, name: &[u8]) -> Option<usize> {
+        // SAFETY: bucket count, chain count: every symbol is looked at, as
+        // their number is all that is needed of the table.
+        let count = unsafe { *self.sysv.add(1) };
+        // SAFETY: as above.
+        (0..count as usize).find_map(|index| unsafe { self.accept(index, name) })
+    }
+
+    /// The address of symbol `index`, if it is a function of that name.
+    unsafe fn accept(&self, index: usize, name: &[u8]) -> Option<usize> {
+        const STT_FUNC: u8 = 2;
+        const HIDDEN: u16 = 0x8000;
+        // SAFETY: the hash table gave the index; names end in NUL.
+        unsafe {
+            let symbol = &*self.symbols.add(index);
+            if symbol.section == 0 || symbol.info & 0xf != STT_FUNC {
+                return None;
+            }
+            let text = self.strings.add(symbol.name as usize);
+            if !name.iter().enumerate().all(|(i, &b)| text.add(i).read() == b) {
+                return None;
+            }
+            if !self.versions.is_null() && *self.versions.add(index) & HIDDEN != 0 {
+                return None;
+            }
+            Some(self.base.wrapping_add(symbol.value))
+        }
+    }
+}

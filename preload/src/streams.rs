@@ -1,0 +1,156 @@
+//! Streams and directories: libc opens their files by itself, unseen by us.
+
+use core::cell::Cell;
+
+use procsys_hook::Call;
+
+use crate::engine::{self, call};
+use crate::libc::{self, errno, set_errno};
+use crate::next::{Next, next};
+
+const OPENAT: usize = 257;
+const FACCESSAT: usize = 269;
+const AT_FDCWD: usize = -100isize as usize;
+const O_DIRECTORY_CLOEXEC: usize = 0o2_200_000;
+
+/// The flags of open(2) that a mode of fopen(3) means.
+fn flags(mode: &[u8]) -> usize {
+    let has = |byte| mode.contains(&byte);
+    let access = match mode.first() {
+        _ if has(b'+') => 0o2,
+        Some(b'r') => 0,
+        _ => 0o1,
+    };
+    let create = match mode.first() {
+        Some(b'w') => 0o1100,
+        Some(b'a') => 0o2100,
+        _ => 0,
+    };
+    access | create | if has(b'x') { 0o200 } else { 0 } | if has(b'e') { 0o2_000_000 } else { 0 }
+}
+
+/// Opens by `make`, which gives an object of libc or null; where the hook gives
+/// a descriptor in its place, `wrap` makes an object of it.
+fn open(call: &Call, make: &dyn Fn(&Call) -> *mut u8, wrap: &dyn Fn(i32) -> *mut u8) -> *mut u8 {
+    let object = Cell::new(core::ptr::null_mut());
+    let result = engine::run(call, &|call| {
+        object.set(make(call));
+        if object.get().is_null() { -1 } else { 0 }
+    });
+    if !object.get().is_null() || result < 0 {
+        return object.get();
+    }
+    let before = errno();
+    let wrapped = wrap(result as i32);
+    if !wrapped.is_null() {
+        set_errno(before);
+    }
+    wrapped
+}
+
+fn fopen_by(next: &Next<'_>, path: usize, mode: *const u8) -> *mut u8 {
+    // SAFETY: libc reads the mode as well.
+    let flags = flags(unsafe { libc::bytes(mode) });
+    let call = call(OPENAT, &[AT_FDCWD, path, flags, 0o666]);
+    let make = |call: &Call| {
+        let Some(address) = next.address() else { return core::ptr::null_mut() };
+        // SAFETY: the loader's tables have fopen there.
+        unsafe {
+            let next: unsafe extern "C" fn(usize, *const u8) -> *mut u8 =
+                core::mem::transmute(address);
+            next(call.args[1], mode)
+        }
+    };
+    // SAFETY: a new descriptor and the program's mode.
+    open(&call, &make, &|fd| unsafe { libc::fdopen(fd, mode) })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fopen(path: usize, mode: *const u8) -> *mut u8 {
+    fopen_by(&next!("fopen"), path, mode)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fopen64(path: usize, mode: *const u8) -> *mut u8 {
+    fopen_by(&next!("fopen64"), path, mode)
+}
+
+/// freopen closes the stream when it can't open the path, so that nothing is
+/// left to repair: what is emulated is opened by us before, and by libc again
+/// through its descriptor.
+fn freopen_by(next: &Next<'_>, path: usize, mode: *const u8, stream: *mut u8) -> *mut u8 {
+    let reopen = |path: usize| {
+        let Some(address) = next.address() else { return core::ptr::null_mut() };
+        // SAFETY: the loader's tables have freopen there.
+        unsafe {
+            let next: unsafe extern "C" fn(usize, *const u8, *mut u8) -> *mut u8 =
+                core::mem::transmute(address);
+            next(path, mode, stream)
+        }
+    };
+    if path == 0 {
+        return reopen(path);
+    }
+    let before = errno();
+    // SAFETY: libc reads the mode as well.
+    let flags = flags(unsafe { libc::bytes(mode) });
+    let result = Cell::new(core::ptr::null_mut());
+    engine::run(&call(OPENAT, &[AT_FDCWD, path, flags, 0o666]), &|opened| {
+        let path = opened.args[1];
+        let is_missing = engine::directly(&call(FACCESSAT, &[AT_FDCWD, path, 0])) < 0;
+        let emulated = if is_missing { engine::settle(opened, before, -1) } else { -1 };
+        if emulated < 0 {
+            result.set(reopen(path));
+            return 0;
+        }
+        let name = descriptor_name(emulated as usize);
+        result.set(reopen(name.as_ptr() as usize));
+        let after = errno();
+        engine::directly(&call(crate::kernel::nr::CLOSE, &[emulated as usize]));
+        set_errno(if result.get().is_null() { after } else { before });
+        0
+    });
+    result.get()
+}
+
+/// `/proc/self/fd/N`, ended by NUL.
+fn descriptor_name(fd: usize) -> [u8; 32] {
+    let mut name = [0; 32];
+    let head = b"/proc/self/fd/";
+    let digits = core::iter::successors(Some(fd), |n| (*n >= 10).then_some(n / 10)).count();
+    for (place, &byte) in name.iter_mut().zip(head) {
+        *place = byte;
+    }
+    let mut rest = fd;
+    for place in name.iter_mut().skip(head.len()).take(digits).rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    name
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn freopen(path: usize, mode: *const u8, stream: *mut u8) -> *mut u8 {
+    freopen_by(&next!("freopen"), path, mode, stream)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn freopen64(path: usize, mode: *const u8, stream: *mut u8) -> *mut u8 {
+    freopen_by(&next!("freopen64"), path, mode, stream)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn opendir(path: usize) -> *mut u8 {
+    let next = next!("opendir");
+    let call = call(OPENAT, &[AT_FDCWD, path, O_DIRECTORY_CLOEXEC]);
+    let make = |call: &Call| {
+        let Some(address) = next.address() else { return core::ptr::null_mut() };
+        // SAFETY: the loader's tables have opendir there.
+        unsafe {
+            let next: unsafe extern "C" fn(usize) -> *mut u8 = core::mem::transmute(address);
+            next(call.args[1])
+        }
+    };
+    // An emulated file is no directory: the hook gives no descriptor for one.
+    open(&call, &make, &|_| core::ptr::null_mut())
+}

@@ -1,0 +1,78 @@
+//! Door 1 under test: `libprocsys.so`, rules for it, programs with it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::{Outcome, fixture, patch, root, run};
+
+/// No program of these tests takes longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The library under test: `$PROCSYS_PRELOAD`, or the one in `target/preload`.
+///
+/// # Panics
+/// When it has not been built.
+pub fn library() -> PathBuf {
+    let path = std::env::var_os("PROCSYS_PRELOAD")
+        .map_or_else(|| root().join("target/preload/libprocsys.so"), PathBuf::from);
+    assert!(path.exists(), "{} is missing: run `cd preload && cargo so`", path.display());
+    path
+}
+
+/// A source file of these tests.
+///
+/// # Panics
+/// When it is missing.
+pub fn source(name: &str) -> PathBuf {
+    let path = root().join("tests/programs/preload").join(name);
+    assert!(path.exists(), "{} is missing", path.display());
+    path
+}
+
+/// Builds a program with `compiler`.
+///
+/// # Panics
+/// When the compiler is missing or says an error.
+pub fn compile(compiler: &str, args: &[&str], source: &Path, output: &Path) {
+    let mut command = Command::new(compiler);
+    command.args(args).arg(source).arg("-o").arg(output);
+    let outcome = run(&mut command, Duration::from_secs(120));
+    assert!(outcome.success(), "{command:?}\n{outcome}");
+}
+
+/// `rules`, as the library takes them: the compiled table that the patcher puts
+/// into what it patches.
+///
+/// # Panics
+/// When the rules are refused.
+pub fn table(folder: &Path, rules: &Path) -> PathBuf {
+    let (patched, table) = (folder.join("table.elf"), folder.join("rules.table"));
+    patch(&fixture("busybox-static"), &patched, &["--rules", rules.to_str().expect("text")]);
+    let mut command = Command::new("objcopy");
+    command.args(["-O", "binary", "--only-section=.procsys.rules"]).arg(&patched).arg(&table);
+    let outcome = run(&mut command, LIMIT);
+    assert!(outcome.success(), "{command:?}\n{outcome}");
+    table
+}
+
+/// A command in a mount namespace of its own, where its mounts stay.
+pub fn isolated(program: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.arg("--mount").arg(program);
+    command
+}
+
+/// As [`isolated`], under the library with a compiled table.
+pub fn preloaded(program: &Path, table: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "env"]);
+    command.arg(format!("LD_PRELOAD={}", library().display()));
+    command.arg(format!("PROCSYS_RULES={}", table.display())).arg(program);
+    command
+}
+
+/// Runs a command of these tests to its end.
+pub fn finish(mut command: Command) -> Outcome {
+    run(&mut command, LIMIT)
+}
