@@ -22,6 +22,8 @@ pub mod nr {
     pub const CLOSE: usize = 3;
     pub const FSTAT: usize = 5;
     pub const LSTAT: usize = 6;
+    pub const MMAP: usize = 9;
+    pub const MUNMAP: usize = 11;
     pub const RT_SIGPROCMASK: usize = 14;
     pub const PWRITE64: usize = 18;
     pub const FCNTL: usize = 72;

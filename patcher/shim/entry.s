@@ -40,6 +40,8 @@
     .set S_NR, 0x70         # the replaced call
     .set S_ARGS, 0x78
     .set S_STAGE, 0xa8      # 0, or 1 when a replaced call has failed
+    .set S_STATE, 0xb0      # what the lock becomes on the way out
+    .set S_GOES_ON, 0xb8    # the save area to go on with: this slot or a parked one
     .set S_XMM, 0x100
 
     .set SYS_rt_sigprocmask, 14
@@ -107,7 +109,9 @@ procsys_decide:
     popfq
     mov S_RSP(%rbx), %rsp
     mov S_LOCK(%rbx), %rcx
-    movl $2, (%rcx)
+    mov S_STATE(%rbx), %rax
+    mov S_GOES_ON(%rbx), %rbx
+    mov %rax, (%rcx)        # the slot may be somebody else's from here on
     mov $SYS_rt_sigprocmask, %eax
     mov $SIG_SETMASK, %edi
     lea S_MASK(%rbx), %rsi

@@ -19,9 +19,11 @@ use procsys_rules::Table;
 mod layout {
     include!("layout.rs");
 }
+mod park;
 mod slots;
 use layout::{
-    DESCRIPTOR, Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KIND_AFTER, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE, SLOTS,
+    DESCRIPTOR, Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KIND_AFTER, LOCKS_SIZE, SLOT_SCRATCH,
+    SLOT_SIZE, SLOTS,
 };
 
 global_asm!(include_str!("entry.s"), options(att_syntax));
@@ -46,6 +48,10 @@ struct Slot {
     replaced: Call,
     /// 0, or 1 when the replaced call has failed.
     stage: u32,
+    /// What the slot's lock becomes when the hook is done.
+    state: u64,
+    /// The save area that the program's registers are given back from.
+    goes_on: usize,
 }
 
 const _: () = {
@@ -54,6 +60,7 @@ const _: () = {
     assert!(offset_of!(Slot, r10) == 0x50 && offset_of!(Slot, mask) == 0x58);
     assert!(offset_of!(Slot, next) == 0x60 && offset_of!(Slot, target) == 0x68);
     assert!(offset_of!(Slot, replaced) == 0x70 && offset_of!(Slot, stage) == 0xa8);
+    assert!(offset_of!(Slot, state) == 0xb0 && offset_of!(Slot, goes_on) == 0xb8);
     assert!(SLOTS == 64 && SLOT_SIZE == 0x8000 && layout::SLOT_STACK_TOP == 0x4000);
     assert!(LOCKS_SIZE == 0x1000 && SLOTS * 8 <= LOCKS_SIZE);
     assert!(SLOT_SCRATCH as usize + core::mem::size_of::<Scratch>() <= SLOT_SIZE as usize);
@@ -66,7 +73,7 @@ macro_rules! address_of {
         let address: usize;
         // SAFETY: computes an address and touches nothing.
         unsafe {
-            asm!(
+            core::arch::asm!(
                 concat!("lea {}, [rip + ", $symbol, "]"),
                 out(reg) address,
                 options(nomem, nostack, preserves_flags, pure)
@@ -135,7 +142,6 @@ fn table() -> Option<Table<'static>> {
     // read as volatile because they change after this code is compiled.
     let header = address_of!("procsys_header") as *const u8;
     let bytes = unsafe {
-
         let offset = header.add(HEADER_TABLE).cast::<u32>().read_volatile();
         let len = header.add(HEADER_TABLE_LEN).cast::<u32>().read_volatile();
         slice::from_raw_parts(header.add(offset as usize), len as usize)
@@ -153,13 +159,14 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
         unsafe { (&mut *slot, &mut *((base + SLOT_SCRATCH as usize) as *mut Scratch)) };
     slot.next = address_of!("procsys_finish");
     if slot.stage == 1 {
+        // The lock stays as it was: on the way out.
         if let Some(table) = table() {
             let (call, result) = (slot.replaced, slot.rax as isize);
             slot.rax = procsys_hook::after(&Raw, table, scratch, &call, result) as usize;
         }
         return;
     }
-    slot.lock = slots::take(base, slot.rsp);
+    let thread = slots::take(base, slot);
     let at = slot.descriptor as usize;
     // SAFETY: r11 held the address of a descriptor that the patcher wrote.
     let descriptor = unsafe { *slot.descriptor };
@@ -185,6 +192,7 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
             Before::Replace(call) => {
                 slot.replaced = call;
                 slot.next = address_of!("procsys_replace");
+                park::park(slot, scratch, thread);
             }
         },
         None if is_after => {}

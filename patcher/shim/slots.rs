@@ -9,8 +9,6 @@
 //!   interrupted frame, alive only if a handler is running above it;
 //! - those of threads that are gone, when most slots are taken.
 
-use core::arch::asm;
-
 use procsys_hook::{Kernel, nr};
 
 use crate::layout::{SLOT_SIZE, SLOTS};
@@ -28,10 +26,16 @@ struct Lock {
 /// From this slot on, a thread that takes one looks for those of threads that are gone.
 const CROWDED: usize = SLOTS as usize * 3 / 4;
 
-/// Says whose the slot at `slot` is, frees what nobody holds any more, and gives
-/// the address of the slot's lock. `stack` is the program's stack pointer.
-pub(crate) fn take(slot: usize, stack: usize) -> usize {
-    let index = (slot - address_of!("procsys_slots")) / SLOT_SIZE as usize;
+/// The value of a lock whose thread is on its way out.
+pub(crate) fn leaving(thread: u32) -> u64 {
+    2 | u64::from(thread) << 32
+}
+
+/// Says whose the slot at `base` is, frees what nobody holds any more, and gives
+/// the thread.
+pub(crate) fn take(base: usize, slot: &mut Slot) -> u32 {
+    let stack = slot.rsp;
+    let index = (base - address_of!("procsys_slots")) / SLOT_SIZE as usize;
     let thread = Raw.call(nr::GETTID, [0; 6]) as u32;
     let own = lock(index);
     // SAFETY: the lock is this thread's, taken in entry.s.
@@ -40,22 +44,29 @@ pub(crate) fn take(slot: usize, stack: usize) -> usize {
         // SAFETY: the locks are zeroed memory of the shim's own, which other
         // threads change: hence volatile.
         let holder = unsafe { (&raw const (*lock(other)).thread).read_volatile() };
-        let is_free = holder == thread && is_left(other, stack)
+        let is_free = holder == thread && is_left(slot_at(other), stack)
             || index >= CROWDED && holder != 0 && is_gone(holder);
         if is_free {
             // SAFETY: as above; whoever held it does not come back to it.
             unsafe { lock(other).cast::<u64>().write_volatile(0) };
         }
     }
-    own as usize
+    slot.lock = own as usize;
+    slot.state = leaving(thread);
+    slot.goes_on = base;
+    thread
 }
 
 fn lock(index: usize) -> *mut Lock {
     (address_of!("procsys_locks") as *mut Lock).wrapping_add(index)
 }
 
+fn slot_at(index: usize) -> *const Slot {
+    (address_of!("procsys_slots") + index * SLOT_SIZE as usize) as *const Slot
+}
+
 /// Whether there is no such thread (tkill(2) without a signal).
-fn is_gone(thread: u32) -> bool {
+pub(crate) fn is_gone(thread: u32) -> bool {
     const ESRCH: isize = -3;
     Raw.call(nr::TKILL, [thread as usize, 0, 0, 0, 0, 0]) == ESRCH
 }
@@ -63,8 +74,7 @@ fn is_gone(thread: u32) -> bool {
 /// Whether the calling thread has left the frame that holds a slot of its own.
 /// A frame that a handler interrupted lies above the handler's on the same
 /// stack, or on the ordinary stack while the handler runs on the alternate one.
-fn is_left(index: usize, stack: usize) -> bool {
-    let slot = (address_of!("procsys_slots") + index * SLOT_SIZE as usize) as *const Slot;
+pub(crate) fn is_left(slot: *const Slot, stack: usize) -> bool {
     // SAFETY: the slot is this thread's own.
     let held = unsafe { (&raw const (*slot).rsp).read_volatile() };
     let (low, size) = alternate_stack();
