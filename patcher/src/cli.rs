@@ -1,5 +1,6 @@
 //! The command line of `procsys-patch`: which command is asked for?
 
+mod inspect;
 mod outcome;
 mod patch;
 mod profiles;
@@ -18,6 +19,7 @@ Examples:
   procsys-patch verify runc-gvisor
   procsys-patch revert runc-gvisor -o runc
   procsys-patch profiles gvisor > site.toml
+  procsys-patch inspect runc
 
 A file with the name of a command is given as ./NAME.
 Exit codes: 0 done, 1 finding (verify), 2 error (one line on standard error, no output file).";
@@ -33,6 +35,7 @@ fn command() -> Command {
         .subcommand(verify::command())
         .subcommand(revert::command())
         .subcommand(profiles::command())
+        .subcommand(inspect::command())
 }
 
 /// Runs the command; the exit code is 0, 1 or 2.
@@ -42,6 +45,7 @@ pub fn main() -> ExitCode {
         Some(("verify", matches)) => verify::run(matches),
         Some(("revert", matches)) => revert::run(matches),
         Some(("profiles", matches)) => profiles::run(matches),
+        Some(("inspect", matches)) => inspect::run(matches),
         _ => patch::run(&matches),
     }
 }

@@ -12,6 +12,7 @@ pub mod emit;
 pub mod error;
 pub mod files;
 pub mod go;
+pub mod inspect;
 pub mod patch;
 pub mod patched;
 pub mod plan;

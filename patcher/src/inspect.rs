@@ -1,0 +1,140 @@
+//! What is a file, and what can be done with it? Nothing is written.
+
+pub mod calls;
+mod libc;
+pub mod linkage;
+pub mod paths;
+mod referrers;
+mod report;
+mod settings;
+pub mod sites;
+
+use procsys_rules::Table;
+
+use crate::elf::Image;
+use crate::emit::note::Claims;
+use crate::error::Error;
+use crate::go;
+use crate::patch::{Options, derive};
+use crate::patched::{Patched, read, verify::rule_names};
+use crate::rules::{Choice, gather};
+use crate::scan::Functions;
+use linkage::Linkage;
+use paths::Constant;
+use sites::Sites;
+
+/// What is known of Go in a file.
+#[derive(Debug)]
+pub struct Go {
+    /// The version, such as `go1.21.5`.
+    pub version: String,
+    /// How many functions its table has.
+    pub functions: Option<usize>,
+    /// The main package.
+    pub path: Option<String>,
+    /// The build settings: key and value.
+    pub settings: Vec<(String, String)>,
+}
+
+/// What a patched file says of itself.
+#[derive(Debug)]
+pub struct WasPatched {
+    /// The note; `None` when so much is damaged that it can't be read.
+    pub claims: Option<Claims>,
+    /// The names of its rules.
+    pub rules: Vec<String>,
+    /// Why the original can't be put together, if it can't. Otherwise all else
+    /// here is said of the original.
+    pub damage: Option<String>,
+}
+
+/// What a file is.
+#[derive(Debug)]
+pub struct Inspection {
+    /// How it is linked.
+    pub linkage: Linkage,
+    /// Go's part, if Go built it.
+    pub go: Option<Go>,
+    /// The C library in it, or that it needs.
+    pub libc: Option<String>,
+    /// Its system calls.
+    pub sites: Sites,
+    /// The paths in it.
+    pub paths: Vec<Constant>,
+    /// Whether procsys patched it, and how.
+    pub patched: Option<WasPatched>,
+    /// Why it can't be patched, if it can't.
+    pub obstacle: Option<String>,
+    /// Which door fits, in words.
+    pub door: String,
+}
+
+/// Inspects a file; a patched one as its original.
+///
+/// # Errors
+/// [`Error::Input`] when it is no ELF file for x86-64, or damaged.
+pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
+    let (patched, original) = undone(bytes);
+    let bytes = original.as_deref().unwrap_or(bytes);
+    let (image, linkage) = linkage::read(bytes)?;
+    let functions = Functions::new(&image);
+    let set = gather(&Choice::default())?;
+    let table = Table::new(&set.table)
+        .ok_or_else(|| Error::Rules("the compiled rules can't be read".into()))?;
+    let sites = sites::find(&image, &functions, table)?;
+    let tried = derive(bytes, table, &Options::default(), |_| ());
+    let go = go(&image, &functions);
+    Ok(Inspection {
+        door: door(&linkage, &sites, go.is_some()),
+        libc: libc::find(bytes, &linkage),
+        paths: paths::find(&image, &functions),
+        obstacle: tried.err().map(|e| e.to_string()),
+        linkage,
+        go,
+        sites,
+        patched,
+    })
+}
+
+/// What procsys left in a file, and the original.
+fn undone(bytes: &[u8]) -> (Option<WasPatched>, Option<Vec<u8>>) {
+    let patched = match Patched::read(bytes) {
+        Ok(Some(patched)) => patched,
+        Ok(None) => return (None, None),
+        Err(damage) => {
+            let damaged = WasPatched { claims: None, rules: Vec::new(), damage: Some(damage) };
+            return (Some(damaged), None);
+        }
+    };
+    let (original, damage) = match read::restore(bytes) {
+        Ok(original) => (original, None),
+        Err(damage) => (None, Some(damage.to_string())),
+    };
+    let rules = rule_names(patched.rules);
+    (Some(WasPatched { claims: Some(patched.claims), rules, damage }), original)
+}
+
+fn go(image: &Image<'_>, functions: &Functions<'_>) -> Option<Go> {
+    let version = go::buildinfo::version(image)?;
+    let (path, settings) = settings::read(image);
+    let functions = functions.go.as_ref().map(go::Functab::len);
+    Some(Go { version, functions, path, settings })
+}
+
+fn door(linkage: &Linkage, sites: &Sites, is_go: bool) -> String {
+    let raw = sites.all.iter().filter(|s| s.is_go).count();
+    if !linkage.is_dynamic() {
+        return "door 2: procsys-patch FILE -o OUTPUT".into();
+    }
+    if linkage.kind == "shared library" {
+        return "none of its own: what loads it has one".into();
+    }
+    let preload = "door 1: LD_PRELOAD=libprocsys.so";
+    match raw {
+        0 if is_go && !sites.undecided.is_empty() => {
+            format!("{preload}, for its C part; Go's own calls pass it by")
+        }
+        0 => preload.into(),
+        n => format!("{preload}, for its C part; {n} syscall instructions of Go pass it by"),
+    }
+}

@@ -1,0 +1,105 @@
+//! How is a file linked? Read also where the patcher refuses the file.
+
+use object::elf::{
+    DF_1_PIE, DT_FLAGS_1, DT_NEEDED, DT_SONAME, DT_STRSZ, DT_STRTAB, ET_DYN, ET_EXEC, FileHeader64,
+    PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD,
+};
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{LittleEndian, ReadRef};
+
+use crate::elf::{Image, Kind};
+use crate::error::Error;
+
+const LE: LittleEndian = LittleEndian;
+
+/// How a file is linked.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Linkage {
+    /// In words: `static`, `static-PIE`, `dynamic`, `dynamic PIE` or `shared library`.
+    pub kind: &'static str,
+    /// The program interpreter of a dynamic executable.
+    pub interpreter: Option<String>,
+    /// The libraries that it needs.
+    pub needed: Vec<String>,
+    /// Names of versions and symbols of its dynamic table.
+    pub(super) strings: Vec<u8>,
+}
+
+impl Linkage {
+    /// Whether another file is loaded with it.
+    pub fn is_dynamic(&self) -> bool {
+        self.interpreter.is_some() || self.kind == "shared library"
+    }
+}
+
+/// Reads any 64-bit x86-64 ELF file, and says how it is linked.
+///
+/// # Errors
+/// [`Error::Input`] when it is something else, or damaged.
+pub(super) fn read<'a>(bytes: &'a [u8]) -> Result<(Image<'a>, Linkage), Error> {
+    let refused = match Image::parse(bytes) {
+        Ok(image) => {
+            let linkage = Linkage { kind: image.kind.name(), ..Linkage::default() };
+            return Ok((image, linkage));
+        }
+        Err(refused) => refused,
+    };
+    match lenient(bytes) {
+        Some(image) => {
+            let linkage = linkage(&image);
+            Ok((image, linkage))
+        }
+        None => Err(refused),
+    }
+}
+
+/// Reads without the checks of what can be patched; `None` for another machine
+/// and for damage that would mislead.
+fn lenient<'a>(bytes: &'a [u8]) -> Option<Image<'a>> {
+    let header = bytes.read_at::<FileHeader64<LittleEndian>>(0).ok()?;
+    let is_ours = header.e_ident.magic == object::elf::ELFMAG
+        && header.e_ident.class == object::elf::ELFCLASS64
+        && header.e_ident.data == object::elf::ELFDATA2LSB
+        && header.e_machine.get(LE) == object::elf::EM_X86_64;
+    let kind = match header.e_type.get(LE) {
+        ET_EXEC => Kind::Static,
+        ET_DYN => Kind::StaticPie,
+        _ => return None,
+    };
+    let segments = header.program_headers(LE, bytes).ok().filter(|_| is_ours)?;
+    let sections = header.sections(LE, bytes).ok()?;
+    let in_order = segments.iter().filter(|s| s.p_type.get(LE) == PT_LOAD).try_fold(0, |end, s| {
+        let next = s.p_vaddr.get(LE).checked_add(s.p_memsz.get(LE))?;
+        let is_whole = s.data(LE, bytes).is_ok() && s.p_filesz.get(LE) <= s.p_memsz.get(LE);
+        (is_whole && s.p_vaddr.get(LE) >= end).then_some(next)
+    });
+    let has_code = segments.iter().any(|s| s.p_flags.get(LE) & PF_X != 0);
+    (in_order.is_some() && has_code).then_some(Image { bytes, header, segments, sections, kind })
+}
+
+fn linkage(image: &Image<'_>) -> Linkage {
+    let text = |bytes: &[u8]| {
+        let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    };
+    let segment = |kind: u32| image.segments.iter().find(|s| s.p_type.get(LE) == kind);
+    let interpreter = segment(PT_INTERP).and_then(|s| s.data(LE, image.bytes).ok()).map(text);
+    let entries = segment(PT_DYNAMIC).and_then(|s| s.dynamic(LE, image.bytes).ok().flatten());
+    let entries = entries.unwrap_or_default();
+    let value = |tag: i64| entries.iter().find(|d| d.d_tag.get(LE) == tag).map(|d| d.d_val.get(LE));
+    let strings = value(DT_STRTAB).and_then(|at| image.at(at)).unwrap_or_default();
+    let size = value(DT_STRSZ).and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
+    let strings = &strings[..size.min(strings.len())];
+    let needed = entries.iter().filter(|d| d.d_tag.get(LE) == DT_NEEDED);
+    let needed = needed.filter_map(|d| strings.get(usize::try_from(d.d_val.get(LE)).ok()?..));
+    let is_pie = value(DT_FLAGS_1).is_some_and(|flags| flags & u64::from(DF_1_PIE) != 0);
+    let kind = match (image.kind, interpreter.is_some()) {
+        (Kind::Static, true) => "dynamic",
+        (Kind::Static, false) => "static",
+        // libc.so.6 has an interpreter, to print its version.
+        (Kind::StaticPie, true) if is_pie || value(DT_SONAME).is_none() => "dynamic PIE",
+        (Kind::StaticPie, false) if is_pie => "static-PIE",
+        (Kind::StaticPie, _) => "shared library",
+    };
+    Linkage { kind, interpreter, needed: needed.map(text).collect(), strings: strings.to_vec() }
+}
