@@ -1,0 +1,164 @@
+//! What is asked of `libprocsys.so` by environment variables, and how they
+//! travel to programs that are run with an environment of their own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use procsys_tests::Outcome;
+use procsys_tests::native::Folder;
+use procsys_tests::preload::{compile, finish, library, source, table};
+
+const ENV: &str = "/usr/bin/env";
+
+const RULES: &str = "[[rule]]\nname = \"x\"\naction = \"emulate\"\npath = \"/proc/sys/procsys/x\"\n\
+                     value = \"42\\n\"\nwrite = \"refuse\"\n";
+
+/// A program with the library and nothing else in its environment.
+fn preloaded(program: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("LD_PRELOAD", library()).args(args);
+    command
+}
+
+fn travel(folder: &Path) -> PathBuf {
+    let program = folder.join("travel");
+    compile("gcc", &["-O1"], &source("travel.c"), &program);
+    program
+}
+
+/// The printed environment, sorted.
+fn lines(outcome: &Outcome) -> Vec<&str> {
+    assert!(outcome.success(), "{outcome}");
+    let mut lines: Vec<&str> = outcome.stdout.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn a_cleared_environment_is_completed() {
+    let folder = Folder::new("preload-travel");
+    let program = travel(folder.path());
+    let program = program.to_str().expect("text");
+    let preload = format!("LD_PRELOAD={}", library().display());
+    let expected = [preload.as_str(), "ONLY=1", "PROCSYS_PROFILE=gvisor"];
+    for how in [
+        "execve",
+        "execv",
+        "execvp",
+        "execvpe",
+        "execl",
+        "execl-many",
+        "execlp",
+        "execle",
+        "fexecve",
+        "execveat",
+        "syscall",
+        "vfork",
+        "posix_spawn",
+        "posix_spawnp",
+    ] {
+        let mut command = preloaded(program, &[how, ENV]);
+        command.env("PROCSYS_PROFILE", "gvisor");
+        assert_eq!(lines(&finish(command)), expected, "{how}");
+    }
+    let mut command = preloaded(program, &["execve-null", ENV]);
+    command.env("PROCSYS_PROFILE", "gvisor");
+    assert_eq!(lines(&finish(command)), [expected[0], expected[2]]);
+}
+
+#[test]
+fn other_libraries_stay_and_nothing_is_doubled() {
+    let folder = Folder::new("preload-others");
+    let program = travel(folder.path());
+    let program = program.to_str().expect("text");
+    let own = library();
+    let own = own.display();
+    let command =
+        preloaded(program, &["execve", ENV, "LD_PRELOAD=/lib/x86_64-linux-gnu/libm.so.6"]);
+    let joined = format!("LD_PRELOAD={own}:/lib/x86_64-linux-gnu/libm.so.6");
+    assert_eq!(lines(&finish(command)), [joined.as_str(), "ONLY=1"]);
+    let given = format!("LD_PRELOAD={own}");
+    let command = preloaded(program, &["execve", ENV, &given]);
+    assert_eq!(lines(&finish(command)), [given.as_str(), "ONLY=1"]);
+    let command = preloaded(program, &["execve", ENV, "PROCSYS_DISABLE=1"]);
+    assert_eq!(lines(&finish(command)), ["ONLY=1", "PROCSYS_DISABLE=1"]);
+}
+
+#[test]
+fn propagation_can_be_turned_off() {
+    let folder = Folder::new("preload-off");
+    let program = travel(folder.path());
+    let mut command = preloaded(program.to_str().expect("text"), &["execve", ENV]);
+    command.env("PROCSYS_PROPAGATE", "0");
+    assert_eq!(lines(&finish(command)), ["ONLY=1"]);
+}
+
+#[test]
+fn a_failing_spawn_leaves_errno_alone() {
+    let folder = Folder::new("preload-spawn");
+    let program = travel(folder.path());
+    let outcome = finish(preloaded(program.to_str().expect("text"), &["spawn-missing", ENV]));
+    assert_eq!(outcome.stdout, "error 2 errno 77\n");
+}
+
+#[test]
+fn what_cannot_be_read_ends_the_program_before_main() {
+    let folder = Folder::new("preload-bad");
+    let toml = folder.path().join("rules.toml");
+    fs::write(&toml, RULES).expect("the temporary directory is writable");
+    let toml = toml.to_str().expect("text");
+    let empty = folder.path().join("empty");
+    fs::write(&empty, "").expect("as above");
+    let empty = empty.to_str().expect("text");
+    let not_compiled = "not a compiled table of this version of procsys";
+    let cases = [
+        (
+            "PROCSYS_RULES",
+            "/missing",
+            "procsys: PROCSYS_RULES=/missing: can't be opened\n".to_owned(),
+        ),
+        ("PROCSYS_RULES", toml, format!("procsys: PROCSYS_RULES={toml}: {not_compiled}\n")),
+        ("PROCSYS_RULES", empty, format!("procsys: PROCSYS_RULES={empty}: can't be read\n")),
+        (
+            "PROCSYS_PROFILE",
+            "none",
+            "procsys: PROCSYS_PROFILE=none: no such profile; there is gvisor\n".to_owned(),
+        ),
+        ("PROCSYS_PROPAGATE", "x", "procsys: PROCSYS_PROPAGATE=x: expected 0 or 1\n".to_owned()),
+    ];
+    for (name, value, expected) in cases {
+        let mut command = preloaded("/bin/echo", &["main ran"]);
+        command.env(name, value);
+        let outcome = finish(command);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""), "{name}={value}");
+        assert_eq!(outcome.stderr, expected);
+    }
+}
+
+#[test]
+fn rules_are_read_traced_and_disabled() {
+    let folder = Folder::new("preload-rules");
+    let toml = folder.path().join("rules.toml");
+    fs::write(&toml, RULES).expect("the temporary directory is writable");
+    let table = table(folder.path(), &toml);
+    let trace = folder.path().join("trace");
+    let cat = |disabled: bool| {
+        let mut command = preloaded("/bin/cat", &["/proc/sys/procsys/x"]);
+        command.env("PROCSYS_RULES", &table).env("PROCSYS_TRACE", &trace);
+        if disabled {
+            command.env("PROCSYS_DISABLE", "1");
+        }
+        finish(command)
+    };
+    let outcome = cat(false);
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "42\n"), "{outcome}");
+    let text = fs::read_to_string(&trace).expect("the trace is there");
+    let first = text.lines().next().unwrap_or_default();
+    let (pid, rest) = first.split_once(' ').expect("a pid first");
+    assert!(pid.parse::<u32>().is_ok(), "{text}");
+    assert!(rest.starts_with("openat /proc/sys/procsys/x: ENOENT -> "), "{text}");
+    let outcome = cat(true);
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert_eq!(fs::read_to_string(&trace).expect("as above"), text);
+}
