@@ -12,8 +12,8 @@ use procsys_rules::table::{FileKind, Kind, Probe, Rule, Table};
 use procsys_rules::{errno, path};
 
 use crate::kernel::{
-    AT_SYMLINK_NOFOLLOW, Kernel, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW,
-    O_PATH, O_TRUNC, O_WRONLY, nr,
+    AT_SYMLINK_NOFOLLOW, Fd, Kernel, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL,
+    O_NOFOLLOW, O_PATH, O_TRUNC, O_WRONLY, nr,
 };
 use crate::memory::{self, Scratch};
 use crate::stat::Facts;
@@ -79,11 +79,24 @@ pub(crate) fn marked(kernel: &impl Kernel, fd: usize) -> Option<Mark> {
 /// it was one.
 pub(crate) fn correct(kernel: &impl Kernel, table: Table<'_>, call: &Call) -> bool {
     let Some(shape) = calls::shape(call.nr) else { return false };
-    let Some((fd, None)) = report::subject(kernel, call, shape) else { return false };
-    let Some(mark) = marked(kernel, fd) else { return false };
-    let same = |r: &Rule<'_>| r.kind() == Some(Kind::Emulate) && Mark::of(*r) == mark;
-    let permissions = table.rules().find(same).map_or(mark.mode() & 0o777, |r| r.mode());
+    let mark = match report::subject(kernel, call, shape) {
+        Some((fd, None)) => marked(kernel, fd),
+        Some((dirfd, Some(path))) => marked_by_path(kernel, dirfd, path),
+        None => None,
+    };
+    let is_served = table.rules().any(|r| r.kind() == Some(Kind::Emulate));
+    let Some(mark) = mark.filter(|_| is_served) else { return false };
+    let permissions = mark.mode() & 0o777;
     tell(kernel, call, shape.question, Facts::file(mark.file, permissions)).is_ok()
+}
+
+/// As [`marked`], for a path such as /proc/self/fd/N. It is opened only if it
+/// leads to a regular file with a mark's mode: opening has no effect on that.
+fn marked_by_path(kernel: &impl Kernel, dirfd: usize, path: usize) -> Option<Mark> {
+    let stat = stat::of_path_at(kernel, dirfd, path, 0)?;
+    Mark::from_mode(stat::mode(&stat))?;
+    let opened = Fd::open(kernel, dirfd, path, 0).ok()?;
+    marked(kernel, opened.number)
 }
 
 /// Writes facts to where a call of the stat family wants them.
@@ -203,7 +216,8 @@ fn open(kernel: &impl Kernel, rule: Rule<'_>, flags: usize) -> Result<isize, u8>
     // What is written starts an empty file, so that nothing old stands behind it.
     let is_emptied = !only_path && (flags & O_TRUNC != 0 || flags & O_ACCMODE == O_WRONLY);
     let fd = memory_file(kernel, flags & O_CLOEXEC != 0)?;
-    match fill(kernel, rule, fd, is_emptied) {
+    let is_read_only = !only_path && flags & O_ACCMODE == 0;
+    match fill(kernel, rule, fd, is_emptied, is_read_only) {
         Ok(()) => Ok(fd as isize),
         Err(errno) => {
             kernel.call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
@@ -232,8 +246,16 @@ fn memory_file(kernel: &impl Kernel, close_on_exec: bool) -> Result<usize, u8> {
     usize::try_from(fd).map_err(|_| failed(fd))
 }
 
-/// Gives a memory file its contents, its mark and its seals.
-fn fill(kernel: &impl Kernel, rule: Rule<'_>, fd: usize, is_emptied: bool) -> Result<(), u8> {
+/// Gives a memory file its contents, its mark and its seals. The descriptor of a
+/// memory file is always one to read and write; where the program asked for one
+/// to read, a seal refuses the writes.
+fn fill(
+    kernel: &impl Kernel,
+    rule: Rule<'_>,
+    fd: usize,
+    is_emptied: bool,
+    is_read_only: bool,
+) -> Result<(), u8> {
     let mut digits = [0; 4];
     let contents = match rule.probe() {
         _ if is_emptied || rule.file() == FileKind::Namespace => &[],
@@ -252,8 +274,9 @@ fn fill(kernel: &impl Kernel, rule: Rule<'_>, fd: usize, is_emptied: bool) -> Re
     if marked < 0 {
         return Err(failed(marked));
     }
-    if !mark.accepts_writes {
-        let sealed = kernel.call(nr::FCNTL, [fd, F_ADD_SEALS, SEALED, 0, 0, 0]);
+    if !mark.accepts_writes || is_read_only {
+        let seals = if mark.accepts_writes { SEALED & !F_SEAL_SEAL } else { SEALED };
+        let sealed = kernel.call(nr::FCNTL, [fd, F_ADD_SEALS, seals, 0, 0, 0]);
         if sealed < 0 {
             return Err(failed(sealed));
         }

@@ -21,7 +21,9 @@ pub(crate) fn success(kernel: &impl Kernel, table: Table<'_>, call: &Call) -> bo
     let (buffer, mode_at, ino_at) = match shape.question {
         Question::Stat(buffer) | Question::StatAt(buffer, _) => (buffer, STAT_MODE, STAT_INO),
         Question::Statx(buffer, _) => (buffer, STATX_MODE, STATX_INO),
-        Question::Statfs(_) => return emulate::correct(kernel, table, call),
+        Question::Statfs(buffer) => {
+            return is_tmpfs(kernel, call, buffer) && emulate::correct(kernel, table, call);
+        }
         _ => return false,
     };
     let Some(&address) = call.args.get(usize::from(buffer)) else { return false };
@@ -40,6 +42,16 @@ pub(crate) fn success(kernel: &impl Kernel, table: Table<'_>, call: &Call) -> bo
         kernel.store(address + ino_at, &PROC_ROOT_INO.to_le_bytes());
     }
     is_wrong
+}
+
+/// Whether the answer in a `struct statfs` is that of a memory file's file system.
+fn is_tmpfs(kernel: &impl Kernel, call: &Call, buffer: u8) -> bool {
+    /// `TMPFS_MAGIC` (include/uapi/linux/magic.h).
+    const TMPFS_MAGIC: u64 = 0x0102_1994;
+    let Some(&address) = call.args.get(usize::from(buffer)) else { return false };
+    let mut kind = [0; 8];
+    kernel.load(address, &mut kind);
+    u64::from_le_bytes(kind) == TMPFS_MAGIC
 }
 
 /// Whether what the call asked about is the root of a procfs, and still has the

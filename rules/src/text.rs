@@ -258,17 +258,18 @@ impl<'a> Fields<'a> {
         if value.is_some() == (probe != Probe::None) {
             return Err(self.error("value", "expected either `value` or `probe`"));
         }
-        let mode = match self.table.get("mode").map(|m| m.as_integer()) {
-            None => 0o444,
-            Some(Some(mode @ 0..=0o777)) => mode as u16,
-            Some(_) => return Err(self.error("mode", "`mode`: expected 0o000 to 0o777")),
-        };
+        let accepts_writes = self.word("write", &[("accept", true), ("refuse", false)], false)?;
+        // A descriptor's mark says whether writes are accepted, and so its mode.
+        let mode = if accepts_writes { 0o644 } else { 0o444 };
+        if self.table.get("mode").is_some_and(|m| m.as_integer() != Some(mode)) {
+            return Err(self.error("mode", format!("`mode`: expected 0o{mode:o}, as `write` says")));
+        }
         Ok(Action::Emulate(Emulate {
             path: self.path("path")?,
             value: value.unwrap_or_default().into_bytes(),
             probe,
-            mode,
-            accepts_writes: self.word("write", &[("accept", true), ("refuse", false)], false)?,
+            mode: mode as u16,
+            accepts_writes,
             file: self.word(
                 "file",
                 &[("proc", FileKind::Proc), ("namespace", FileKind::Namespace)],

@@ -66,12 +66,12 @@ const CASES: &[(&str, &str)] = &[
         "x.toml:1: this rule has no `path`",
     ),
     (
-        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\nmode = 0o1000\n",
-        "x.toml:6: `mode`: expected 0o000 to 0o777",
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\nmode = 0o400\n",
+        "x.toml:6: `mode`: expected 0o444, as `write` says",
     ),
     (
-        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\nmode = \"rw\"\n",
-        "x.toml:6: `mode`: expected 0o000 to 0o777",
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\nwrite = \"accept\"\nmode = \"rw\"\n",
+        "x.toml:7: `mode`: expected 0o644, as `write` says",
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\nwrite = \"yes\"\n",

@@ -15,7 +15,7 @@ action = "emulate"
 path = "/proc/sys/a"
 on = ["ENOENT", "EPERM", "EACCES", "EOPNOTSUPP"]
 value = "a\u0000b\n"
-mode = 0o640
+mode = 0o644
 write = "accept"
 
 [[rule]]
@@ -137,7 +137,7 @@ fn every_action_and_key_comes_back() {
     // The keys themselves, so that text and table can't be wrong together.
     let table = Table::new(&bytes).expect("read above");
     let [emulate, probe, _, retry, ..] = &table.rules().collect::<Vec<_>>()[..] else { panic!() };
-    assert_eq!((emulate.value(), emulate.mode()), (&b"a\0b\n"[..], 0o640));
+    assert_eq!((emulate.value(), emulate.mode()), (&b"a\0b\n"[..], 0o644));
     assert!([1, 2, 13, 95].iter().all(|&e| emulate.acts_on(e)) && emulate.accepts_writes());
     assert!(probe.acts_on(2) && probe.probe() == Probe::CapLastCap && probe.mode() == 0o444);
     let values: Vec<_> = retry.when().map(|c| c.value).collect();
