@@ -9,7 +9,9 @@
 //! - `Stderr`: words that its standard error must hold (optional);
 //! - `Exit`: its exit code (0 unless said);
 //! - `Limit`: the seconds after which it hangs (20 unless said);
-//! - `Flags`: further flags for the C compiler.
+//! - `Flags`: further flags for the C compiler;
+//! - `Without`: the ways of patching that are known not to hold; why, and where
+//!   docs/limits.md says so, stands above.
 //!
 //! The same source file is the test and its documentation: which hazard it is,
 //! and which known tool falls into it, stands above those lines.
@@ -71,6 +73,8 @@ pub struct Program {
     pub limit: Duration,
     /// Whether it reads the emulated or the redirected path at all.
     pub served: bool,
+    /// Ways of patching that are known not to hold.
+    pub without: Vec<String>,
     flags: Vec<String>,
 }
 
@@ -91,6 +95,7 @@ impl Program {
             exit: 0,
             limit: Duration::from_secs(20),
             served: ["EMULATED", "CALLS", "ustBe42"].iter().any(|word| text.contains(word)),
+            without: Vec::new(),
             flags: Vec::new(),
         };
         for line in text.lines().take_while(|line| line.starts_with("//")) {
@@ -116,6 +121,7 @@ impl Program {
             "Stderr" => self.stderr = Some(value.to_owned()),
             "Exit" => self.exit = value.parse().map_err(|_| ())?,
             "Limit" => self.limit = Duration::from_secs(value.parse().map_err(|_| ())?),
+            "Without" => self.without = value.split(", ").map(str::to_owned).collect(),
             "Flags" => self.flags = value.split(' ').map(str::to_owned).collect(),
             _ => return Err(()),
         }

@@ -113,6 +113,9 @@ fn hazard(file: &str) {
             ("served", true, false),
             ("served-every-call", true, true),
         ] {
+            if bench.program.without.iter().any(|way| way == name) {
+                continue;
+            }
             let binary = bench.patched(&stock, name, served, every_call);
             let after = bench.run(&binary, served);
             let fault = bench.fault(&after).or_else(|| {
