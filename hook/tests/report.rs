@@ -106,8 +106,10 @@ fn a_path_that_changes_meanwhile() {
     let path = c"/proc";
     let args = [path.as_ptr() as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
     assert_eq!(p.kernel.answer(4, args), 0);
-    p.kernel.tree.borrow_mut().mount_tmpfs("/proc");
-    p.kernel.tree.borrow_mut().set_mode("/proc", 0o555);
+    // Another procfs, whose root has another number.
+    let at = p.kernel.procfs_root();
+    let root = p.kernel.tree.borrow().mounts[tree::DETACHED].root;
+    p.kernel.tree.borrow_mut().bind(tree::DETACHED, root, at);
     assert_eq!(p.after(&procsys_hook::Call { nr: 4, args }, 0), 0);
     assert_eq!(views::Facts::of_stat(&stat).ino, WRONG_INO);
 }
