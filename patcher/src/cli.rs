@@ -1,6 +1,7 @@
 //! The command line of `procsys-patch`: which command is asked for?
 
 mod inspect;
+mod many;
 mod outcome;
 mod patch;
 mod profiles;
@@ -16,6 +17,7 @@ Examples:
   procsys-patch runc -o runc-gvisor
   procsys-patch runc -o runc-x --emulate /proc/sys/kernel/cap_last_cap=40
   procsys-patch runc -o runc-x --profile gvisor --rules site.toml --dry-run --json
+  procsys-patch bin/ -o bin-gvisor/
   procsys-patch verify runc-gvisor
   procsys-patch revert runc-gvisor -o runc
   procsys-patch profiles gvisor > site.toml

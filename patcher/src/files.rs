@@ -1,9 +1,9 @@
 //! Reading and writing whole files, with errors in one line.
 
-use std::fs::{File, Metadata, Permissions};
+use std::fs::{Metadata, OpenOptions, Permissions};
 use std::io::Write;
 use std::ops::Deref;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -31,7 +31,10 @@ impl Input {
     /// # Errors
     /// [`Error::Io`] with its path.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|e| failed(path, &e))?;
+        // Without waiting: a FIFO would hold its reader until a writer comes.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let file = options.open(path).map_err(|e| failed(path, &e))?;
         let metadata = file.metadata().map_err(|e| failed(path, &e))?;
         if !metadata.is_file() {
             return Err(Error::Io(format!("{}: not a regular file", path.display())));
@@ -94,8 +97,11 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
-    if path.is_dir() {
-        return Err(std::io::Error::other("is a directory"));
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => return Err(std::io::Error::other("is a directory")),
+        // Nobody who names a FIFO or a device means it to become a file.
+        Ok(there) if !there.is_file() => return Err(std::io::Error::other("not a regular file")),
+        _ => {}
     }
     let mut file = tempfile::Builder::new().prefix(".procsys-").tempfile_in(parent)?;
     file.write_all(bytes)?;

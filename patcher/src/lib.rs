@@ -13,6 +13,7 @@ pub mod error;
 pub mod files;
 pub mod go;
 pub mod inspect;
+pub mod many;
 pub mod patch;
 pub mod patched;
 pub mod plan;

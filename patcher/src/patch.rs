@@ -37,6 +37,17 @@ pub fn patch(
     set: &Set,
     options: &Options,
 ) -> Result<Report, Error> {
+    patch_to(input, output, set, options, || Ok(()))
+}
+
+/// As [`patch`], with something to be done right before the output is written.
+pub(crate) fn patch_to(
+    input: &Path,
+    output: Option<&Path>,
+    set: &Set,
+    options: &Options,
+    before: impl FnOnce() -> Result<(), Error>,
+) -> Result<Report, Error> {
     let start = Instant::now();
     let file = Input::open(input)?;
     if let Some(output) = output {
@@ -44,6 +55,7 @@ pub fn patch(
     }
     let (report, bytes) = transform(&file, set, options)?;
     if let (Some(output), false) = (output, options.dry_run) {
+        before()?;
         files::put_in_place(output, &bytes, file.mode())?;
     }
     Ok(Report { dropped_setuid: file.is_setuid(), time: start.elapsed(), ..report })

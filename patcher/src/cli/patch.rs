@@ -1,15 +1,13 @@
 //! `procsys-patch INPUT -o OUTPUT`: patches.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::outcome;
-use crate::error::Error;
+use super::{many, outcome};
 use crate::patch::{Options, patch};
-use crate::report::Report;
-use crate::rules::{Choice, gather};
+use crate::rules::{Choice, Set, gather};
 
 /// Adds the arguments of this command, which has no name of its own.
 pub(super) fn arguments(command: Command) -> Command {
@@ -24,12 +22,12 @@ pub(super) fn arguments(command: Command) -> Command {
         .short('o')
         .long("output")
         .value_name("OUTPUT")
-        .help("Where to write the patched executable; replaced atomically")
+        .help("Where to write the patched executable, or the directory for several; replaced atomically")
         .required_unless_present("dry-run")
         .value_parser(path());
     let input = Arg::new("input").value_name("INPUT").required(true).value_parser(path());
     command
-        .arg(input.help("The executable"))
+        .arg(input.num_args(1..).help("The executable; or several, or a directory of them"))
         .arg(output)
         .arg(many("profile", "NAME", "A built-in set of rules, repeatable [default: gvisor]"))
         .arg(
@@ -56,22 +54,33 @@ fn choice(matches: &ArgMatches) -> Choice {
     }
 }
 
-fn patched(matches: &ArgMatches) -> Result<Report, Error> {
-    let set = gather(&choice(matches))?;
+/// Runs the command.
+pub(super) fn run(matches: &ArgMatches) -> ExitCode {
+    let inputs: Vec<PathBuf> = matches.get_many("input").into_iter().flatten().cloned().collect();
+    let output = matches.get_one::<PathBuf>("output").map(PathBuf::as_path);
     let options = Options {
         every_call: matches.get_flag("every-call"),
         dry_run: matches.get_flag("dry-run"),
     };
-    let input: &PathBuf = matches.get_one("input").expect("required above");
-    let output: Option<&PathBuf> = matches.get_one("output");
-    patch(input, output.map(PathBuf::as_path), &set, &options)
+    let is_json = matches.get_flag("json");
+    let set = match gather(&choice(matches)) {
+        Ok(set) => set,
+        Err(error) => return outcome::failed(Path::new(""), &error, is_json),
+    };
+    match &inputs[..] {
+        [input] if !input.is_dir() => one(input, output, &set, &options, is_json),
+        _ => many::run(&inputs, output, &set, &options, is_json),
+    }
 }
 
-/// Runs the command.
-pub(super) fn run(matches: &ArgMatches) -> ExitCode {
-    let input: &PathBuf = matches.get_one("input").expect("required above");
-    let is_json = matches.get_flag("json");
-    let report = match patched(matches) {
+fn one(
+    input: &Path,
+    output: Option<&Path>,
+    set: &Set,
+    options: &Options,
+    is_json: bool,
+) -> ExitCode {
+    let report = match patch(input, output, set, options) {
         Ok(report) => report,
         Err(error) => return outcome::failed(input, &error, is_json),
     };
@@ -79,7 +88,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         println!("{:#}", report.json());
         return ExitCode::SUCCESS;
     }
-    match matches.get_one::<PathBuf>("output").filter(|_| !matches.get_flag("dry-run")) {
+    match output.filter(|_| !options.dry_run) {
         Some(output) => println!("{} → {}", input.display(), output.display()),
         None => println!("{} (dry run, nothing written)", input.display()),
     }
