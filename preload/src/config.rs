@@ -17,7 +17,7 @@ use procsys_rules::Table;
 use procsys_rules::table::Kind;
 
 use crate::kernel::{Raw, nr};
-use crate::{environment, libc, next};
+use crate::{environment, go, libc, next};
 
 /// The built-in profiles: name and table.
 const PROFILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
@@ -79,16 +79,16 @@ extern "C" fn at_load() {
     if is_propagated {
         own.keep();
     }
+    warn_of_go();
     install(table);
 }
 
-/// Whether the kernel says that the program runs with more rights than its
-/// caller (AT_SECURE, getauxval(3)). Read from the vector behind the environment.
-fn is_secure() -> bool {
-    const AT_SECURE: usize = 23;
+/// A word that the kernel gave the program (getauxval(3)): read from the vector
+/// behind the environment.
+fn auxiliary(kind: usize) -> Option<usize> {
     let mut word = libc::environment().cast::<usize>();
     if word.is_null() {
-        return false;
+        return None;
     }
     // SAFETY: before main the environment is still where the kernel put it: its
     // pointers, a null, and pairs of words until one of type 0.
@@ -98,13 +98,33 @@ fn is_secure() -> bool {
         }
         word = word.add(1);
         while word.read() != 0 {
-            if word.read() == AT_SECURE {
-                return word.add(1).read() != 0;
+            if word.read() == kind {
+                return Some(word.add(1).read());
             }
             word = word.add(2);
         }
     }
-    false
+    None
+}
+
+/// Whether the program runs with more rights than its caller.
+fn is_secure() -> bool {
+    const AT_SECURE: usize = 23;
+    auxiliary(AT_SECURE).is_some_and(|secure| secure != 0)
+}
+
+/// Go makes its system calls by instructions of its own, past libc: that is said,
+/// as a program that runs half repaired would be hard to understand.
+fn warn_of_go() {
+    const AT_PHDR: usize = 3;
+    const AT_PHNUM: usize = 5;
+    let (Some(headers), Some(count)) = (auxiliary(AT_PHDR), auxiliary(AT_PHNUM)) else { return };
+    if go::is_go(headers, count) {
+        say(
+            b"a Go program: its own system calls are not reached; link it statically and use procsys-patch",
+            &[],
+        );
+    }
 }
 
 fn built_in(name: &[u8]) -> Table<'static> {
@@ -150,6 +170,14 @@ fn install(table: Table<'static>) {
 
 /// Ends the program with one line: it never runs half-way.
 pub(crate) fn fail(what: &[u8], more: &[&[u8]]) -> ! {
+    say(what, more);
+    loop {
+        Raw.call(nr::EXIT_GROUP, [2, 0, 0, 0, 0, 0]);
+    }
+}
+
+/// A line on standard error.
+fn say(what: &[u8], more: &[&[u8]]) {
     let mut line = [0u8; 512];
     let mut len = 0;
     let parts = [&b"procsys: "[..], what].into_iter().chain(more.iter().copied());
@@ -160,7 +188,4 @@ pub(crate) fn fail(what: &[u8], more: &[&[u8]]) -> ! {
         }
     }
     Raw.call(nr::WRITE, [2, line.as_ptr() as usize, len, 0, 0, 0]);
-    loop {
-        Raw.call(nr::EXIT_GROUP, [2, 0, 0, 0, 0, 0]);
-    }
 }

@@ -25,25 +25,27 @@ pub(crate) fn call(nr: usize, given: &[usize]) -> Call {
 /// Makes a call with what the rules say before and after it. Result and errno
 /// are as libc gives them.
 pub(crate) fn run(call: &Call, make: Make<'_>) -> isize {
-    if config::has_redirects() && filter::names_a_path(call.nr) {
-        return redirected(call, make);
+    if config::has_redirects()
+        && filter::names_a_path(call.nr)
+        && let Some(result) = redirected(call, make)
+    {
+        return result;
     }
     let before = errno();
     settle(call, before, make(call))
 }
 
-/// As [`run`], where redirects are in force.
+/// As [`run`], where a redirect names a path of the call; otherwise `None`, and
+/// nothing has been done. A frame of its own: the stack may be a small one.
 #[cold]
-fn redirected(call: &Call, make: Make<'_>) -> isize {
-    let Some(table) = config::table() else { return make(call) };
+#[inline(never)]
+fn redirected(call: &Call, make: Make<'_>) -> Option<isize> {
+    let table = config::table()?;
     let before = errno();
     let mut held = pool::take();
     let mut decision = Before::Pass;
     held.run(|scratch| decision = procsys_hook::before(&Raw, table, scratch, call));
-    let Before::Replace(changed) = decision else {
-        drop(held);
-        return settle(call, before, make(call));
-    };
+    let Before::Replace(changed) = decision else { return None };
     // The new paths are copied from the slot to the caller's stack: the call may
     // block, be cancelled or never come back, and the slot is needed by others.
     let lens = lengths(call, &changed);
@@ -63,7 +65,7 @@ fn redirected(call: &Call, make: Make<'_>) -> isize {
         trace::redirected(call, &copied);
         result = settle(&copied, before, make(&copied));
     });
-    result
+    Some(result)
 }
 
 /// For each argument the bytes of the path that the hook has put in its place;

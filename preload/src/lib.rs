@@ -20,6 +20,7 @@ mod environment;
 mod exec;
 mod filter;
 mod function;
+mod go;
 mod kernel;
 mod libc;
 mod next;

@@ -145,15 +145,16 @@ struct Info {
     count: u16,
 }
 
+/// A program header of an ELF file.
 #[repr(C)]
-struct Header {
-    kind: u32,
+pub(crate) struct Header {
+    pub(crate) kind: u32,
     flags: u32,
     offset: u64,
-    address: usize,
+    pub(crate) address: usize,
     physical: u64,
     file: u64,
-    memory: usize,
+    pub(crate) memory: usize,
     align: u64,
 }
 

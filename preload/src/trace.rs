@@ -92,9 +92,15 @@ impl Line {
 
 /// A call whose answer was repaired.
 pub(crate) fn repaired(call: &Call, from: isize, to: isize) {
-    if config::trace().is_none() {
-        return;
+    if config::trace().is_some() {
+        write_repaired(call, from, to);
     }
+}
+
+// Apart, so that no line takes room on the stack where none is written.
+#[cold]
+#[inline(never)]
+fn write_repaired(call: &Call, from: isize, to: isize) {
     let mut line = Line::head(call);
     line.text(b": ");
     if from == to {
@@ -109,9 +115,14 @@ pub(crate) fn repaired(call: &Call, from: isize, to: isize) {
 
 /// A call that is made with other paths.
 pub(crate) fn redirected(from: &Call, to: &Call) {
-    if config::trace().is_none() {
-        return;
+    if config::trace().is_some() {
+        write_redirected(from, to);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn write_redirected(from: &Call, to: &Call) {
     let mut line = Line::head(from);
     line.text(b" -> ");
     line.path(to);

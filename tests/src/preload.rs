@@ -41,14 +41,21 @@ pub fn compile(compiler: &str, args: &[&str], source: &Path, output: &Path) {
     assert!(outcome.success(), "{command:?}\n{outcome}");
 }
 
-/// `rules`, as the library takes them: the compiled table that the patcher puts
-/// into what it patches.
+/// `rules`, as the library takes them.
+///
+/// # Panics
+/// As [`table_of`].
+pub fn table(folder: &Path, rules: &Path) -> PathBuf {
+    table_of(folder, &["--rules", rules.to_str().expect("text")])
+}
+
+/// The compiled table that the patcher puts into what it patches with `args`.
 ///
 /// # Panics
 /// When the rules are refused.
-pub fn table(folder: &Path, rules: &Path) -> PathBuf {
+pub fn table_of(folder: &Path, args: &[&str]) -> PathBuf {
     let (patched, table) = (folder.join("table.elf"), folder.join("rules.table"));
-    patch(&fixture("busybox-static"), &patched, &["--rules", rules.to_str().expect("text")]);
+    patch(&fixture("busybox-static"), &patched, args);
     let mut command = Command::new("objcopy");
     command.args(["-O", "binary", "--only-section=.procsys.rules"]).arg(&patched).arg(&table);
     let outcome = run(&mut command, LIMIT);
