@@ -79,7 +79,9 @@ impl Input {
 /// An error of the operating system, with the path and without its number.
 pub fn failed(path: &Path, error: &std::io::Error) -> Error {
     let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    let (first, rest) = words.split_at(words.chars().next().map_or(0, char::len_utf8));
+    let words = format!("{}{rest}", first.to_lowercase());
     Error::Io(format!("{}: {words}", path.display()))
 }
 

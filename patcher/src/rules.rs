@@ -52,8 +52,8 @@ pub fn gather(choice: &Choice) -> Result<Set, Error> {
     }
     for file in &choice.files {
         let shown = file.display().to_string();
-        let text =
-            std::fs::read_to_string(file).map_err(|e| Error::Rules(format!("{shown}: {e}")))?;
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Error::Rules(crate::files::failed(file, &e).to_string()))?;
         let (_, more) = text::parse(&shown, &text).map_err(|e| wrong(&e))?;
         profiles::add(&mut rules, more);
     }

@@ -52,7 +52,8 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
     for (start, bytes) in image.code() {
         for at in memmem::find_iter(bytes, &SYSCALL) {
             let address = start + at as u64;
-            let Some(function) = functions.lookup(address) else {
+            let inside = functions.lookup(address).filter(|f| f.start >= start);
+            let Some(function) = inside else {
                 match window::decide(start, bytes, address, functions.gap(address)) {
                     Ok(Some(site)) => scan.sites.push(site),
                     Ok(None) => scan.inside.push(address),
@@ -82,8 +83,8 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
 
 /// Decodes `[from, to)` of a segment, up to the first invalid instruction.
 fn decode(segment: u64, bytes: &[u8], from: u64, to: u64) -> std::sync::Arc<[Instruction]> {
-    let low = (from - segment) as usize;
-    let high = ((to - segment) as usize).min(bytes.len());
+    let low = from.saturating_sub(segment) as usize;
+    let high = (to.saturating_sub(segment) as usize).min(bytes.len());
     let code = bytes.get(low..high).unwrap_or_default();
     let mut decoder = Decoder::with_ip(64, code, from, DecoderOptions::NONE);
     decoder.iter().take_while(|i| i.code() != Code::INVALID).collect()

@@ -129,7 +129,6 @@ fn inputs_that_are_no_files() {
 
 /// Opening a FIFO to read waits for a writer: an input is looked at first.
 #[test]
-#[ignore = "known: opening a FIFO waits for a writer"]
 fn a_fifo_is_refused_at_once() {
     let place = Place::new();
     let fifo = place.path("fifo");
@@ -183,7 +182,6 @@ fn outputs_that_cannot_be_written() {
 
 /// A device or a FIFO would be replaced by a file: nobody means that.
 #[test]
-#[ignore = "known: a FIFO or device in the output's place is replaced"]
 fn outputs_that_are_no_files_stay() {
     let place = Place::new();
     let input = place.compile("hello", HELLO, BARE);
@@ -307,7 +305,6 @@ fn bad_rules() {
 }
 
 #[test]
-#[ignore = "known: the error of the operating system is shown with its number"]
 fn a_missing_rules_file_is_told_as_other_files_are() {
     let place = Place::new();
     let input = place.compile("hello", HELLO, BARE);

@@ -65,8 +65,9 @@ pub fn add(set: &mut Vec<Rule>, rules: impl IntoIterator<Item = Rule>) {
 pub fn emulate_option(option: &str) -> Result<Rule, String> {
     let (path, value) = option
         .split_once('=')
-        .ok_or_else(|| format!("--emulate `{option}`: expected PATH=VALUE"))?;
-    text::check_path(path).map_err(|why| format!("--emulate `{option}`: {why}"))?;
+        .ok_or_else(|| format!("--emulate `{}`: expected PATH=VALUE", option.escape_debug()))?;
+    text::check_path(path)
+        .map_err(|why| format!("--emulate `{}`: {why}", option.escape_debug()))?;
     Ok(Rule {
         name: format!("emulate {path}"),
         place: "--emulate".into(),
@@ -87,16 +88,21 @@ pub fn emulate_option(option: &str) -> Result<Rule, String> {
 /// # Errors
 /// What was expected instead.
 pub fn redirect_option(option: &str) -> Result<Rule, String> {
-    let (from, to) =
-        option.split_once('=').ok_or_else(|| format!("--redirect `{option}`: expected FROM=TO"))?;
+    let (from, to) = option
+        .split_once('=')
+        .ok_or_else(|| format!("--redirect `{}`: expected FROM=TO", option.escape_debug()))?;
     for path in [from, to] {
-        text::check_path(path).map_err(|why| format!("--redirect `{option}`: {why}"))?;
+        text::check_path(path)
+            .map_err(|why| format!("--redirect `{}`: {why}", option.escape_debug()))?;
         if path.contains('*') {
-            return Err(format!("--redirect `{option}`: expected no `*`"));
+            return Err(format!("--redirect `{}`: expected no `*`", option.escape_debug()));
         }
     }
     if from == to {
-        return Err(format!("--redirect `{option}`: expected two different paths"));
+        return Err(format!(
+            "--redirect `{}`: expected two different paths",
+            option.escape_debug()
+        ));
     }
     Ok(Rule {
         name: format!("redirect {from}"),

@@ -131,6 +131,10 @@ impl<'a> Image<'a> {
             let Some(next) = start.checked_add(segment.p_memsz.get(LE)) else {
                 return refuse(format!("damaged ELF file: segment {i} wraps around"));
             };
+            // User space ends at 2^47 (Linux, Documentation/arch/x86/x86_64/mm.rst).
+            if next >= 1 << 47 {
+                return refuse(format!("damaged ELF file: segment {i} is out of user space"));
+            }
             if start < end || segment.p_memsz.get(LE) < size {
                 return refuse(format!(
                     "damaged ELF file: segment {i} at {start:#x} is out of order"

@@ -16,6 +16,8 @@ use crate::plan::{Detour, Form, JUMP, cancel};
 use crate::shim::SLOTS_SIZE;
 
 const PAGE: u64 = 4096;
+/// The most zeros that are put into a file to make room for its headers.
+const HOLE_MAX: u64 = 16 << 20;
 
 /// Why the file is written: what its note says.
 pub struct Purpose<'a> {
@@ -75,12 +77,16 @@ pub fn write(
     let room = room::find(image, count);
     let end = last.p_vaddr.get(LE) + last.p_memsz.get(LE);
     let lowest = (end + SLOTS_SIZE).next_multiple_of(PAGE);
-    let first = image.loads().next().map_or(0, |s| s.p_vaddr.get(LE) - s.p_offset.get(LE));
+    let first =
+        image.loads().next().map_or(0, |s| s.p_vaddr.get(LE).wrapping_sub(s.p_offset.get(LE)));
     let file_end = (image.bytes.len() as u64).next_multiple_of(PAGE);
     let (base, offset) = match room {
         // As far from the start in the file as in memory: addresses cost nothing.
         Room::Segment => {
             let base = lowest.max(first + file_end);
+            if base - first - file_end > HOLE_MAX {
+                return Err(Error::Input("no room for one more program header".into()));
+            }
             (base, base - first)
         }
         _ => (lowest, file_end),

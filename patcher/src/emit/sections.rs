@@ -133,6 +133,9 @@ impl Builder<'_> {
     fn symbols(&mut self, contents: &Contents, address: u64) {
         let old = self.headers.iter().position(|s| s.sh_type.get(LE) == SHT_SYMTAB);
         let old_names = old.map(|i| self.headers[i].sh_link.get(LE) as usize);
+        // A table whose names are nowhere is left alone, and a new one made.
+        let old = old.filter(|_| old_names.is_some_and(|i| i < self.headers.len()));
+        let old_names = old_names.filter(|_| old.is_some());
         let data = |image: &Image<'_>, section: &Section| {
             use object::read::elf::SectionHeader;
             section.data(LE, image.bytes).unwrap_or_default().to_vec()

@@ -65,6 +65,14 @@ fn find(bytes: &[u8]) -> Option<Range<usize>> {
     (start + length <= bytes.len()).then_some(start..start + length)
 }
 
+/// Whether the sums of a file are those in its note.
+pub fn holds(bytes: &[u8]) -> bool {
+    let Some(place) = find(bytes) else { return false };
+    let mut whole = bytes.to_vec();
+    whole[place.clone()].copy_from_slice(LOCATOR_EMPTY.as_bytes());
+    Sums::parse(&bytes[place]) == Some(Sums::of(&whole))
+}
+
 /// The file with its one changed word put right; `None` when its sums are right,
 /// or can't be read, or more than one word changed.
 pub fn repaired(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -92,7 +92,8 @@ fn compare(base: &[u8], actual: &[u8]) -> Result<Verdict, Stop> {
     let patched = Patched::read(base).map_err(|why| damaged("what procsys left", why))?;
     let patched = patched.ok_or(Stop::Unconfirmed)?;
     let claims = &patched.claims;
-    if !claims.are_ours() {
+    // A damaged note may say anything; a whole one is believed.
+    if !claims.are_ours() && locator::holds(base) {
         return Err(Stop::Foreign(foreign(&claims.version, claims.shim.as_deref())));
     }
     let original = patched.undone().map_err(|why| damaged(read::UNDO, why))?;
@@ -120,6 +121,10 @@ fn verdict(patched: &Patched<'_>, derived: &Derived<'_>, actual: &[u8]) -> Resul
         undo_at: read::section(written, read::UNDO).map_or(0, |range| range.start),
     };
     let mut findings = Vec::new();
+    if !claims.are_ours() {
+        let said = foreign(&claims.version, claims.shim.as_deref());
+        findings.push(Finding::whole(note::SECTION, format!("damaged, or the file is: {said}")));
+    }
     if note::hex(&derived.digest) != claims.input {
         findings.push(Finding::whole(
             "original",

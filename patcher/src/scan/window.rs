@@ -5,7 +5,7 @@
 //! starting point at some distance; if all that stay valid meet at the same
 //! boundaries before the pair, those are the instructions.
 
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
 
 use super::{Function, Site, place};
 
@@ -51,7 +51,13 @@ pub(super) fn decide(
         }
     }
     let code = agreed.ok_or("no decoding reaches it")?;
-    if !starts_at_boundary && votes < 8 {
+    if starts_at_boundary {
+        // One decoding alone: it must make sense of the whole stretch.
+        let end = (segment + bytes.len() as u64).min(gap.1);
+        if !is_all_code(&decode(segment, bytes, low, end), end) {
+            return Err("what surrounds it does not read as code throughout".into());
+        }
+    } else if votes < 8 {
         return Err(format!("only {votes} decodings reach it"));
     }
     Ok(match place(&code, address) {
@@ -61,6 +67,19 @@ pub(super) fn decide(
         }
         _ => None,
     })
+}
+
+/// Whether decoded instructions reach `end`, or an end of control flow with
+/// nothing but padding behind it.
+fn is_all_code(code: &[Instruction], end: u64) -> bool {
+    let is_padding = |i: &&Instruction| {
+        matches!(i.mnemonic(), Mnemonic::Nop | Mnemonic::Int3)
+            || (i.mnemonic() == Mnemonic::Xchg && i.op0_register() == i.op1_register())
+    };
+    let Some(last) = code.iter().rev().find(|i| !is_padding(i)) else { return false };
+    let ends = last.code() == Code::Syscall
+        || !matches!(last.flow_control(), FlowControl::Next | FlowControl::ConditionalBranch);
+    ends && code.last().is_some_and(|i| i.next_ip() == end)
 }
 
 fn boundaries(code: &[Instruction]) -> impl Iterator<Item = u64> + '_ {
