@@ -54,6 +54,10 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
             let address = start + at as u64;
             let inside = functions.lookup(address).filter(|f| f.start >= start);
             let Some(function) = inside else {
+                if image.is_data(address) {
+                    scan.inside.push(address);
+                    continue;
+                }
                 match window::decide(start, bytes, address, functions.gap(address)) {
                     Ok(Some(site)) => scan.sites.push(site),
                     Ok(None) => scan.inside.push(address),

@@ -188,6 +188,17 @@ impl<'a> Image<'a> {
         self.code().any(|(start, bytes)| address >= start && address - start < bytes.len() as u64)
     }
 
+    /// Whether a section of data holds the address: older linkers put those into
+    /// the same segment as code.
+    pub fn is_data(&self, address: u64) -> bool {
+        self.sections.iter().any(|s| {
+            let flags = s.sh_flags.get(LE);
+            let kind = u64::from(elf::SHF_ALLOC | elf::SHF_EXECINSTR);
+            flags & kind == u64::from(elf::SHF_ALLOC)
+                && address.wrapping_sub(s.sh_addr.get(LE)) < s.sh_size.get(LE)
+        })
+    }
+
     /// A section by name: its header and bytes.
     pub fn section(&self, name: &str) -> Option<(&'a Section, &'a [u8])> {
         let (_, section) = self.sections.section_by_name(LE, name.as_bytes())?;
