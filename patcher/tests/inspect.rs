@@ -251,3 +251,17 @@ fn what_is_no_such_file_is_an_error() {
     let said = one_error(&patch(["inspect", "/nowhere"]));
     assert_eq!(said, "/nowhere: no such file or directory");
 }
+
+/// A reader that has seen enough is no error; a report that can't be written is.
+#[test]
+fn reports_end_where_nobody_reads_them() {
+    let input = fixture("busybox-static");
+    let line = format!("set -o pipefail; {PATCHER} inspect {} | head -n 1", input.display());
+    let result = Command::new("bash").args(["-c", &line]).output().expect("bash is there");
+    assert!(result.status.success() && result.stderr.is_empty(), "{result:?}");
+    assert_eq!(result.stdout, format!("{}\n", input.display()).into_bytes());
+    let full = fs::File::options().write(true).open("/dev/full").expect("it is there");
+    let result = Command::new(PATCHER).arg("inspect").arg(&input).stdout(full).output();
+    let said = one_error(&result.expect("the command was built"));
+    assert_eq!(said, "standard output: no space left on device");
+}

@@ -35,8 +35,8 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let file: &PathBuf = matches.get_one("file").expect("required above");
     let is_json = matches.get_flag("json");
     match Input::open(file).and_then(|input| inspect(&input)) {
-        Ok(inspection) if is_json => println!("{:#}", inspection.json()),
-        Ok(inspection) => print!("{}\n{inspection}", file.display()),
+        Ok(inspection) if is_json => outcome::say(format_args!("{:#}\n", inspection.json())),
+        Ok(inspection) => outcome::say(format_args!("{}\n{inspection}", file.display())),
         Err(error) => return outcome::failed(file, &error, is_json),
     }
     ExitCode::SUCCESS

@@ -36,14 +36,14 @@ pub(super) fn run(
     let failed = results.iter().filter(|r| r.is_err()).count();
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
     if is_json {
-        println!("{:#}", report(&jobs, &results, milliseconds));
+        outcome::say(format_args!("{:#}\n", report(&jobs, &results, milliseconds)));
     } else {
         jobs.all.iter().zip(&results).for_each(|(job, result)| line(job, result, options));
-        println!(
-            "{} patched, {failed} failed, {} left out; {milliseconds:.0} ms",
+        outcome::say(format_args!(
+            "{} patched, {failed} failed, {} left out; {milliseconds:.0} ms\n",
             results.len() - failed,
             jobs.skipped.len()
-        );
+        ));
     }
     for (job, error) in
         jobs.all.iter().zip(&results).filter_map(|(j, r)| Some((j, r.as_ref().err()?)))
@@ -65,11 +65,16 @@ fn line(job: &Job, result: &Result<Report, Error>, options: &Options) {
     let Ok(report) = result else { return };
     let input = job.input.display();
     match job.output.as_ref().filter(|_| !options.dry_run) {
-        Some(output) => print!("{input} → {}", output.display()),
-        None => print!("{input} (dry run, nothing written)"),
+        Some(output) => outcome::say(format_args!("{input} → {}", output.display())),
+        None => outcome::say(format_args!("{input} (dry run, nothing written)")),
     }
     let go = report.go.as_ref().map_or(String::new(), |v| format!(", {v}"));
-    println!(": {}{go}, {} of {} sites", report.kind.name(), report.detoured, report.sites);
+    outcome::say(format_args!(
+        ": {}{go}, {} of {} sites\n",
+        report.kind.name(),
+        report.detoured,
+        report.sites
+    ));
     if report.dropped_setuid {
         eprintln!("procsys-patch: warning: {input} is setuid or setgid, its output is not");
     }

@@ -1,5 +1,7 @@
 //! How does a command end? Its words, its JSON and its exit code.
 
+use std::fmt::Arguments;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -7,6 +9,7 @@ use clap::{Arg, ArgAction};
 use serde_json::json;
 
 use crate::error::Error;
+use crate::files;
 
 /// Something was found that is not as it should be.
 pub(super) const FINDING: u8 = 1;
@@ -19,6 +22,16 @@ pub(super) fn json_option() -> Arg {
         .long("json")
         .help("Report as JSON on standard output")
         .action(ArgAction::SetTrue)
+}
+
+/// Writes to standard output. A reader that has seen enough ends nothing; a report
+/// that can't be written is an error.
+pub(super) fn say(text: Arguments<'_>) {
+    let Err(error) = std::io::stdout().lock().write_fmt(text) else { return };
+    if error.kind() != ErrorKind::BrokenPipe {
+        eprintln!("procsys-patch: {}", files::failed(Path::new("standard output"), &error));
+        std::process::exit(ERROR.into());
+    }
 }
 
 /// An error's text, with the input's name where it doesn't say which file it is about.
@@ -35,7 +48,7 @@ pub(super) fn words(input: &Path, error: &Error) -> String {
 pub(super) fn failed(input: &Path, error: &Error, is_json: bool) -> ExitCode {
     let text = words(input, error);
     if is_json {
-        println!("{:#}", json!({"error": {"kind": error.kind(), "message": text}}));
+        say(format_args!("{:#}\n", json!({"error": {"kind": error.kind(), "message": text}})));
     }
     eprintln!("procsys-patch: {text}");
     ExitCode::from(ERROR)

@@ -85,14 +85,14 @@ fn one(
         Err(error) => return outcome::failed(input, &error, is_json),
     };
     if is_json {
-        println!("{:#}", report.json());
+        outcome::say(format_args!("{:#}\n", report.json()));
         return ExitCode::SUCCESS;
     }
     match output.filter(|_| !options.dry_run) {
-        Some(output) => println!("{} → {}", input.display(), output.display()),
-        None => println!("{} (dry run, nothing written)", input.display()),
+        Some(output) => outcome::say(format_args!("{} → {}\n", input.display(), output.display())),
+        None => outcome::say(format_args!("{} (dry run, nothing written)\n", input.display())),
     }
-    println!("{report}");
+    outcome::say(format_args!("{report}\n"));
     if report.dropped_setuid {
         eprintln!("procsys-patch: warning: the input is setuid or setgid, the output is not");
     }

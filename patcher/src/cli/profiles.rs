@@ -77,7 +77,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     };
     match text {
         Ok(text) => {
-            print!("{text}");
+            outcome::say(format_args!("{text}"));
             ExitCode::SUCCESS
         }
         Err(error) => outcome::failed(Path::new("profiles"), &error, is_json),

@@ -65,18 +65,16 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         Err(error) => return outcome::failed(file, &error, is_json),
     };
     if is_json {
-        println!(
-            "{:#}",
-            json!({
-                "output_sha256": written.digest,
-                "output_bytes": written.length,
-                "dropped_setuid": written.dropped_setuid,
-            })
-        );
+        let report = json!({
+            "output_sha256": written.digest,
+            "output_bytes": written.length,
+            "dropped_setuid": written.dropped_setuid,
+        });
+        outcome::say(format_args!("{report:#}\n"));
         return ExitCode::SUCCESS;
     }
-    println!("{} → {}", file.display(), output.display());
-    println!("  original  {} bytes, sha256 {}", written.length, written.digest);
+    outcome::say(format_args!("{} → {}\n", file.display(), output.display()));
+    outcome::say(format_args!("  original  {} bytes, sha256 {}\n", written.length, written.digest));
     if written.dropped_setuid {
         eprintln!("procsys-patch: warning: the input is setuid or setgid, the output is not");
     }

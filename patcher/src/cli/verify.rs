@@ -54,17 +54,24 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     };
     let is_clean = verdict.findings.is_empty();
     if is_json {
-        println!("{:#}", report(&verdict));
+        outcome::say(format_args!("{:#}\n", report(&verdict)));
     } else if is_clean {
-        println!("{}: verified", file.display());
-        println!("  original  sha256 {}", verdict.original);
-        println!("  rules     {}: {}", verdict.rule_names.len(), verdict.rule_names.join(", "));
-        println!("  sites     {}, their detours derived again and equal", verdict.sites);
+        outcome::say(format_args!("{}: verified\n", file.display()));
+        outcome::say(format_args!("  original  sha256 {}\n", verdict.original));
+        outcome::say(format_args!(
+            "  rules     {}: {}\n",
+            verdict.rule_names.len(),
+            verdict.rule_names.join(", ")
+        ));
+        outcome::say(format_args!(
+            "  sites     {}, their detours derived again and equal\n",
+            verdict.sites
+        ));
     } else {
         let count = verdict.findings.len();
         let more = if verdict.has_more { " or more" } else { "" };
-        println!("{}: {count}{more} found", file.display());
-        verdict.findings.iter().for_each(|finding| println!("  {finding}"));
+        outcome::say(format_args!("{}: {count}{more} found\n", file.display()));
+        verdict.findings.iter().for_each(|finding| outcome::say(format_args!("  {finding}\n")));
     }
     if is_clean { ExitCode::SUCCESS } else { ExitCode::from(outcome::FINDING) }
 }
