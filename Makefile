@@ -20,11 +20,11 @@ demo: build fixtures
 # Everything. The end-to-end tests share sandboxes and cgroups, so one at a time.
 test: lint unit e2e
 
-unit:
-	$(CARGO) test --locked --release -p procsys-rules --features procsys-rules/toml -p procsys-hook -p procsys-patcher -p procsys-preload
+unit: fixtures
+	$(CARGO) test --locked --release --no-fail-fast -p procsys-rules --features procsys-rules/toml -p procsys-hook -p procsys-patcher -p procsys-preload
 
 e2e: build fixtures
-	$(CARGO) test --locked --release -p procsys-tests -- --test-threads=1 --nocapture
+	$(CARGO) test --locked --release --no-fail-fast -p procsys-tests -- --test-threads=1 --nocapture
 
 bench: build fixtures
 	$(CARGO) run --locked --release -p procsys-benches
