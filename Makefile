@@ -3,13 +3,17 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build fixtures demo test unit e2e bench fuzz lint audit clean
+.PHONY: build preload fixtures demo test unit e2e bench fuzz lint audit clean
 
 CARGO := cargo
 PATCHER := target/release/procsys-patch
 
-build:
+build: preload
 	$(CARGO) build --release --locked -p procsys-patcher
+
+# target/preload/libprocsys.so; preload/.cargo/config.toml says how.
+preload:
+	cd preload && $(CARGO) so
 
 fixtures:
 	tests/fixtures/build.sh
