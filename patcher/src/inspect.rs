@@ -15,7 +15,7 @@ use crate::elf::Image;
 use crate::emit::note::Claims;
 use crate::error::Error;
 use crate::go;
-use crate::patch::{Options, derive};
+use crate::patch::{Options, derive, within_reach};
 use crate::patched::{Patched, read, verify::rule_names};
 use crate::rules::{Choice, gather};
 use crate::scan::Functions;
@@ -77,6 +77,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
     let (patched, original) = undone(bytes);
     let bytes = original.as_deref().unwrap_or(bytes);
     let (image, linkage) = linkage::read(bytes)?;
+    within_reach(&image)?;
     let functions = Functions::new(&image);
     let set = gather(&Choice::default())?;
     let table = Table::new(&set.table)

@@ -108,6 +108,7 @@ pub fn derive<T>(
         // The digest takes about as long as all the rest.
         let digest = scope.spawn(|| note::digest(bytes));
         let image = Image::parse(bytes)?;
+        within_reach(&image)?;
         let functions = Functions::new(&image);
         let scan = scan::scan(&image, &functions)?;
         let asked = emit::Asked::new(table, options.every_call);
@@ -126,6 +127,21 @@ pub fn derive<T>(
             output,
         }))
     })
+}
+
+/// Refuses code of which one end can't jump to the other: a map of what is near
+/// it would take as much memory as lies between them.
+///
+/// # Errors
+/// [`Error::Input`] with the distance.
+pub(crate) fn within_reach(image: &Image<'_>) -> Result<(), Error> {
+    let ends = image.code().map(|(start, bytes)| start.saturating_add(bytes.len() as u64));
+    let (first, last) = (image.code().map(|c| c.0).min(), ends.max());
+    let span = last.unwrap_or(0).saturating_sub(first.unwrap_or(0));
+    if i32::try_from(span).is_err() {
+        return Err(Error::Input(format!("code spans {span:#x} bytes: out of reach of a jump")));
+    }
+    Ok(())
 }
 
 fn report(derived: &Derived<'_>, set: &Set) -> Report {

@@ -14,6 +14,7 @@ use procsys_patcher::patched::locator;
 use procsys_patcher::patched::place::Finding;
 use procsys_patcher::patched::verify::{Verdict, verify};
 use serde_json::Value;
+use support::random::Random;
 use support::*;
 
 /// How long one verification of busybox may take, on a busy machine.
@@ -99,7 +100,7 @@ fn every_layout_verifies_and_shows_a_flipped_bit() {
             success(&patch_to(&input, &output));
             let file = fs::read(output).expect("it was written");
             assert_clean(&verify(&file, Some(&original)).expect("a patched file"));
-            let mut random = Random(file.len() as u64);
+            let mut random = Random::new(file.len() as u64);
             for _ in 0..40 {
                 let at = random.below(file.len());
                 let finding = one(&flipped(&file, at, random.below(8) as u32), at);
@@ -114,7 +115,7 @@ fn every_layout_verifies_and_shows_a_flipped_bit() {
 fn flipped_bits_of_runc_are_named() {
     let place = Place::new();
     let (_, file) = patched(&place, "runc-1.3.6", &[]);
-    let mut random = Random(0x7275_6e63);
+    let mut random = Random::new(0x7275_6e63);
     for i in 0..60 {
         // Half of them in the last bytes, which procsys wrote.
         let at = if i % 2 == 0 {
@@ -199,18 +200,6 @@ fn detours_and_trampolines_are_named_by_site() {
     assert!(file[detour] == 0xe9, "a detour starts with a jump");
 }
 
-/// Numbers that are the same in every run (xorshift64*).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
-    }
-}
-
 #[test]
 fn no_random_bit_flips_unseen() {
     const WROTE: usize = 2400;
@@ -221,7 +210,7 @@ fn no_random_bit_flips_unseen() {
     let is_wrote = |at: &usize| original.get(*at) != file.get(*at);
     let (wrote, kept): (Vec<_>, Vec<_>) = (0..file.len()).partition(is_wrote);
     assert!(wrote.len() > 50_000 && kept.len() > 1_900_000);
-    let mut random = Random(0x7072_6f63_7379_7301);
+    let mut random = Random::new(0x7072_6f63_7379_7301);
     let mut flips = Vec::new();
     for (from, count) in [(&wrote, WROTE), (&kept, KEPT)] {
         flips.extend((0..count).map(|_| (from[random.below(from.len())], random.below(8) as u32)));
@@ -247,7 +236,7 @@ fn no_random_bit_flips_unseen() {
 fn more_than_one_change_is_found_too() {
     let place = Place::new();
     let (_, file) = patched(&place, "busybox-static", &[]);
-    let mut random = Random(0x0bad_cafe);
+    let mut random = Random::new(0x0bad_cafe);
     for _ in 0..200 {
         let mut damaged = file.clone();
         for _ in 0..2 + random.below(20) {
