@@ -14,27 +14,46 @@ pub(crate) struct Usage {
     pub(crate) peak: u64,
 }
 
-/// Keeps this process and all its children on the last processor allowed to it:
+/// Keeps this process and all its children on one processor while it lives:
 /// turns are fair only on the same one.
-pub(crate) fn pin_to_last_cpu() -> Result<()> {
-    // SAFETY: a CPU set is plain bits, for which all zeros is a value.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    let size = size_of::<libc::cpu_set_t>();
-    // SAFETY: the kernel fills `size` bytes of a set of that size.
-    let got = unsafe { libc::sched_getaffinity(0, size, &raw mut set) };
-    ensure!(got == 0, "sched_getaffinity: {}", std::io::Error::last_os_error());
-    let last = (0..libc::CPU_SETSIZE as usize)
-        .rev()
-        // SAFETY: the index is below CPU_SETSIZE.
-        .find(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
-        .context("no processor is allowed")?;
-    // SAFETY: as above, for an empty set and an index that was just found in range.
-    unsafe {
-        libc::CPU_ZERO(&mut set);
-        libc::CPU_SET(last, &mut set);
+pub(crate) struct Pinned {
+    before: libc::cpu_set_t,
+}
+
+impl Pinned {
+    /// Chooses the last processor that is allowed.
+    pub(crate) fn to_last_cpu() -> Result<Self> {
+        // SAFETY: a CPU set is plain bits, for which all zeros is a value.
+        let mut before: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+        let size = size_of::<libc::cpu_set_t>();
+        // SAFETY: the kernel fills `size` bytes of a set of that size.
+        let got = unsafe { libc::sched_getaffinity(0, size, &raw mut before) };
+        ensure!(got == 0, "sched_getaffinity: {}", std::io::Error::last_os_error());
+        let last = (0..libc::CPU_SETSIZE as usize)
+            .rev()
+            // SAFETY: the index is below CPU_SETSIZE.
+            .find(|&cpu| unsafe { libc::CPU_ISSET(cpu, &before) })
+            .context("no processor is allowed")?;
+        // SAFETY: as above: all zeros is the empty set.
+        let mut one: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the index was just found in range.
+        unsafe { libc::CPU_SET(last, &mut one) };
+        allow(&one)?;
+        Ok(Self { before })
     }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // What was allowed before is allowed again; there is nobody to tell if not.
+        let _ = allow(&self.before);
+    }
+}
+
+fn allow(set: &libc::cpu_set_t) -> Result<()> {
+    let size = size_of::<libc::cpu_set_t>();
     // SAFETY: the kernel reads `size` bytes of a set of that size.
-    let put = unsafe { libc::sched_setaffinity(0, size, &raw const set) };
+    let put = unsafe { libc::sched_setaffinity(0, size, set) };
     ensure!(put == 0, "sched_setaffinity: {}", std::io::Error::last_os_error());
     Ok(())
 }
