@@ -1,13 +1,13 @@
 //! What is written where: a detour for each site, or the reason why not.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use iced_x86::{Code, FlowControl, Instruction, OpKind};
 
 use crate::elf::Image;
 use crate::error::Error;
-use crate::scan::{Functions, Site, targets};
+use crate::scan::targets::{self, Targets};
+use crate::scan::{Functions, Site};
 
 /// Bytes of a `jmp rel32`.
 pub const JUMP: u64 = 5;
@@ -125,7 +125,7 @@ fn floor(detours: &[Detour<'_>]) -> u64 {
 }
 
 /// Takes the last detour back from behind its `syscall`, if it can do without.
-fn give_way(detours: &mut Vec<Detour<'_>>, targets: &BTreeSet<u64>) -> bool {
+fn give_way(detours: &mut Vec<Detour<'_>>, targets: &Targets) -> bool {
     let Some(last) = detours.pop_if(|d| d.form == Form::After) else { return false };
     let first = detours.pop_if(|d| d.form == Form::First);
     let Ok((form, covered)) = cover(last.site, targets, floor(detours)) else {
@@ -144,7 +144,7 @@ type Forms = Vec<(Form, Range<usize>)>;
 /// (hazard 5).
 fn choose(
     site: &Site,
-    targets: &BTreeSet<u64>,
+    targets: &Targets,
     floor: u64,
     number: &Number,
     calls: &impl Calls,
@@ -171,13 +171,13 @@ fn choose(
 
 /// The shortest run of instructions right after the `syscall` that takes a jump
 /// and can be moved, if control comes to it from the `syscall` alone.
-fn behind(site: &Site, targets: &BTreeSet<u64>) -> Option<Range<usize>> {
+fn behind(site: &Site, targets: &Targets) -> Option<Range<usize>> {
     let start = site.index + 1;
     let from = site.code.get(start)?.ip();
     for end in start + 1..=(start + 5).min(site.code.len()) {
         let run = &site.code[start..end];
         let long_enough = run.last()?.next_ip() - from >= JUMP;
-        let is_entered = run.iter().any(|i| targets.contains(&i.ip()));
+        let is_entered = run.iter().any(|i| targets.contains(i.ip()));
         if is_entered || !can_move(run.last()?, long_enough) {
             return None;
         }
@@ -190,13 +190,9 @@ fn behind(site: &Site, targets: &BTreeSet<u64>) -> Option<Range<usize>> {
 
 /// Covers the instructions right before the `syscall`, which is come back to, or
 /// else the `syscall` and as few around it as make room.
-fn cover(
-    site: &Site,
-    targets: &BTreeSet<u64>,
-    floor: u64,
-) -> Result<(Form, Range<usize>), &'static str> {
+fn cover(site: &Site, targets: &Targets, floor: u64) -> Result<(Form, Range<usize>), &'static str> {
     let before = fitting(site, targets, floor, site.index);
-    if let Some(covered) = before.filter(|_| !targets.contains(&site.address)) {
+    if let Some(covered) = before.filter(|_| !targets.contains(site.address)) {
         return Ok((Form::Before, covered));
     }
     let mut best: Option<Range<usize>> = None;
@@ -214,7 +210,7 @@ fn cover(
 
 /// The shortest run of instructions that ends before index `end`, takes a jump
 /// and can be moved; it reaches at least to the site.
-fn fitting(site: &Site, targets: &BTreeSet<u64>, floor: u64, end: usize) -> Option<Range<usize>> {
+fn fitting(site: &Site, targets: &Targets, floor: u64, end: usize) -> Option<Range<usize>> {
     let limit = site.code.get(end.checked_sub(1)?)?.next_ip();
     for start in (0..=site.index.min(end - 1)).rev() {
         let from = site.code[start].ip();
@@ -229,7 +225,7 @@ fn fitting(site: &Site, targets: &BTreeSet<u64>, floor: u64, end: usize) -> Opti
             let is_last = i + 1 == run.len();
             start + i == site.index || can_move(instruction, is_last && end > site.index)
         });
-        let is_entered = run[1..].iter().any(|i| targets.contains(&i.ip()));
+        let is_entered = run[1..].iter().any(|i| targets.contains(i.ip()));
         return (is_straight && !is_entered).then_some(start..end);
     }
     None

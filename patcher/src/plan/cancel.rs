@@ -11,12 +11,12 @@
 //! did, and makes every call through a second look at the flag that is written
 //! right before the `syscall`, in its place.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use iced_x86::{Code, Instruction, Register};
 
 use crate::scan::Site;
+use crate::scan::targets::Targets;
 
 /// `__syscall_cp_asm` up to its `syscall`: the look at the flag, then the moves.
 const LOOK: usize = 3;
@@ -39,7 +39,7 @@ const ALL: [(Code, Register); 12] = [
 pub const LOOK_AGAIN: u64 = 6;
 
 /// The instructions to cover, if the site is musl's cancellation point.
-pub(super) fn cover(site: &Site, targets: &BTreeSet<u64>) -> Option<Range<usize>> {
+pub(super) fn cover(site: &Site, targets: &Targets) -> Option<Range<usize>> {
     let start = site.index.checked_sub(ALL.len())?;
     let run = &site.code[start..site.index];
     let same = run.iter().zip(ALL).all(|(i, (code, register))| {
@@ -50,7 +50,7 @@ pub(super) fn cover(site: &Site, targets: &BTreeSet<u64>) -> Option<Range<usize>
         run[0].memory_base() == Register::RDI && run[ALL.len() - 1].memory_base() == Register::RSP;
     let ends = site.code.get(site.index + 1).is_some_and(|i| i.code() == Code::Retnq);
     let away = run[LOOK - 1].near_branch_target() == site.address + 3;
-    let entered = targets.iter().any(|&t| t > run[0].ip() && t <= site.address);
+    let entered = targets.all.iter().any(|&t| t > run[0].ip() && t <= site.address);
     (same && flag && ends && away && !entered).then_some(start..site.index)
 }
 

@@ -11,6 +11,7 @@ use iced_x86::{
 };
 
 use crate::scan::Site;
+use crate::scan::targets::Targets;
 
 /// What is known of a site's call number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,7 @@ const LIMIT: usize = 2000;
 /// Finds call numbers; keeps the branches of the function that was asked last.
 pub(super) struct Finder<'t> {
     /// Addresses that are entered from elsewhere, too.
-    targets: &'t BTreeSet<u64>,
+    targets: &'t Targets,
     info: InstructionInfoFactory,
     function: Option<u64>,
     /// For each branch target in the function, the indices of its branches.
@@ -39,7 +40,7 @@ pub(super) struct Finder<'t> {
 }
 
 impl<'t> Finder<'t> {
-    pub(super) fn new(targets: &'t BTreeSet<u64>) -> Self {
+    pub(super) fn new(targets: &'t Targets) -> Self {
         let info = InstructionInfoFactory::new();
         Self { targets, info, function: None, branches: BTreeMap::new() }
     }
@@ -98,7 +99,8 @@ impl<'t> Finder<'t> {
         let branches = self.branches.get(&address);
         let is_start = index == 0;
         // Entered, but by no branch of this function: from a table or another function.
-        if is_start || (self.targets.contains(&address) && branches.is_none()) {
+        let is_table = self.targets.contains(address) && branches.is_none();
+        if is_start || is_table || self.targets.from_outside.contains(&address) {
             return None;
         }
         let mut before = branches.cloned().unwrap_or_default();

@@ -17,24 +17,42 @@ pub const REACH: u64 = 40;
 /// The most entries that a jump table is read for.
 const TABLE_MAX: usize = 4096;
 
-/// Every address near a site to which control may come other than from the
-/// instruction before it.
-pub fn near(image: &Image<'_>, functions: &Functions<'_>, sites: &[Site]) -> BTreeSet<u64> {
-    let mut targets = BTreeSet::new();
+/// Addresses to which control may come other than from the instruction before.
+#[derive(Debug, Default)]
+pub struct Targets {
+    /// All that are known, near sites and in their functions.
+    pub all: BTreeSet<u64>,
+    /// Those in functions that hold sites, to which control comes from outside
+    /// of the function: compilers split off what is seldom run.
+    pub from_outside: BTreeSet<u64>,
+}
+
+impl Targets {
+    /// Whether control may come to the address from elsewhere.
+    pub fn contains(&self, address: u64) -> bool {
+        self.all.contains(&address)
+    }
+}
+
+/// Finds the targets in the functions that hold sites, and near them.
+pub fn near(image: &Image<'_>, functions: &Functions<'_>, sites: &[Site]) -> Targets {
+    let mut targets = Targets::default();
     let mut sources = Sources { image, functions, decoded: BTreeMap::new() };
     let mut last = None;
     for site in sites {
         if last != Some(site.function.start) {
-            of_function(image, site, &mut targets);
+            of_function(image, site, &mut targets.all);
             last = Some(site.function.start);
         }
         short_jumps(&mut sources, site, &mut targets);
     }
     let windows = Windows::around(image, sites);
     for (start, bytes) in image.code() {
-        long_branches(start, bytes, &windows, |source, target| {
-            if sources.is_instruction(source) {
-                targets.insert(target);
+        long_branches(start, bytes, &windows, |source, target, function| {
+            let is_outside = source < function.0 || source >= function.1;
+            if is_outside && sources.is_instruction(source) {
+                targets.all.insert(target);
+                targets.from_outside.insert(target);
             }
         });
     }
@@ -66,11 +84,12 @@ impl Sources<'_, '_> {
     }
 }
 
-/// The stretches around the sites, in ascending order.
+/// The insides of the functions that hold sites, in ascending order. Their first
+/// addresses are left out: everybody calls those.
 struct Windows {
-    /// First and last address of each.
+    /// First address and the one after the last.
     all: Vec<(u64, u64)>,
-    /// One bit for each 64 bytes from the first address: whether a stretch is in them.
+    /// One bit for each 64 bytes from the first address: whether a function is in them.
     map: Vec<u64>,
     low: u64,
 }
@@ -79,14 +98,18 @@ impl Windows {
     const GRAIN: u64 = 64;
 
     fn around(image: &Image<'_>, sites: &[Site]) -> Self {
-        let all: Vec<_> = sites.iter().map(|s| (s.address - REACH, s.address + REACH)).collect();
+        let mut all: Vec<_> =
+            sites.iter().map(|s| (s.function.start + 1, s.function.end)).collect();
+        all.dedup();
         let low = all.first().map_or(0, |w| w.0);
         let high =
             image.code().map(|(start, bytes)| start + bytes.len() as u64).max().unwrap_or(low);
         let bits = (high.saturating_sub(low) / Self::GRAIN + 4) as usize;
         let mut map = vec![0; bits / 64 + 1];
         for &(from, to) in &all {
-            for grain in (from - low) / Self::GRAIN..=(to - low) / Self::GRAIN {
+            for grain in
+                from.saturating_sub(low) / Self::GRAIN..=to.saturating_sub(low) / Self::GRAIN
+            {
                 if let Some(word) = map.get_mut(grain as usize / 64) {
                     *word |= 1 << (grain % 64);
                 }
@@ -95,13 +118,15 @@ impl Windows {
         Self { all, map, low }
     }
 
-    fn contain(&self, address: u64) -> bool {
+    /// The function that has the address inside it.
+    fn find(&self, address: u64) -> Option<(u64, u64)> {
         let grain = address.wrapping_sub(self.low) / Self::GRAIN;
         let near = self.map.get((grain / 64) as usize).is_some_and(|w| w >> (grain % 64) & 1 == 1);
-        near && {
-            let index = self.all.partition_point(|w| w.1 <= address);
-            self.all.get(index).is_some_and(|w| w.0 <= address)
+        if !near {
+            return None;
         }
+        let index = self.all.partition_point(|w| w.1 <= address);
+        self.all.get(index).filter(|w| w.0 <= address).map(|&(from, to)| (from - 1, to))
     }
 }
 
@@ -152,7 +177,7 @@ fn table_entries(image: &Image<'_>, site: &Site, table: u64, targets: &mut BTree
 }
 
 /// Short jumps near the site, from outside its function.
-fn short_jumps(sources: &mut Sources<'_, '_>, site: &Site, targets: &mut BTreeSet<u64>) {
+fn short_jumps(sources: &mut Sources<'_, '_>, site: &Site, targets: &mut Targets) {
     const SHORT: u64 = 130 + REACH;
     let from = site.address.saturating_sub(SHORT);
     let outside = |a: u64| a < site.function.start || a >= site.function.end;
@@ -164,20 +189,27 @@ fn short_jumps(sources: &mut Sources<'_, '_>, site: &Site, targets: &mut BTreeSe
         }
         let target = (address + 2).wrapping_add_signed(i64::from(offset as i8));
         if target.abs_diff(site.address) <= REACH && sources.is_instruction(address) {
-            targets.insert(target);
+            targets.all.insert(target);
+            targets.from_outside.insert(target);
         }
     }
 }
 
 /// Bytes anywhere in code that read as a call or jump with a 32-bit offset
-/// (e8, e9, 0f 80 to 0f 8f) to inside one of the windows.
-fn long_branches(start: u64, bytes: &[u8], windows: &Windows, mut found: impl FnMut(u64, u64)) {
+/// (e8, e9, 0f 80 to 0f 8f) to inside one of the windows: source, target, and
+/// the function that the target is in.
+fn long_branches(
+    start: u64,
+    bytes: &[u8],
+    windows: &Windows,
+    mut found: impl FnMut(u64, u64, (u64, u64)),
+) {
     let mut consider = |at: usize, offset_at: usize| {
         let Some(&offset) = bytes.get(offset_at..).and_then(<[u8]>::first_chunk) else { return };
         let next = start + offset_at as u64 + 4;
         let target = next.wrapping_add_signed(i64::from(i32::from_le_bytes(offset)));
-        if windows.contain(target) {
-            found(start + at as u64, target);
+        if let Some(function) = windows.find(target) {
+            found(start + at as u64, target, function);
         }
     };
     for at in memchr::memchr3_iter(0xe8, 0xe9, 0x0f, bytes) {

@@ -62,7 +62,10 @@ pub(super) fn decide(
     }
     Ok(match place(&code, address) {
         Some(Ok(index)) => {
-            let function = Function { start: low, end: high, name: None, is_go: false };
+            // What was decoded and kept: jumps from all else count as from outside.
+            let start = code.first().map_or(address, Instruction::ip);
+            let end = code.last().map_or(address + 2, Instruction::next_ip);
+            let function = Function { start, end, name: None, is_go: false };
             Some(Site { address, function, code: code.into(), index })
         }
         _ => None,
