@@ -27,7 +27,7 @@ mod retry;
 mod stat;
 
 pub use kernel::{Kernel, nr};
-pub use memory::{PATH_MAX, Scratch};
+pub use memory::{PATH_MAX, Scratch, text};
 
 use procsys_rules::table::{Kind, Table};
 

@@ -10,12 +10,13 @@
 //! What can't be read is one line on standard error and exit code 2.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use procsys_hook::Kernel;
 use procsys_rules::Table;
 use procsys_rules::table::Kind;
 
+use crate::early::Early;
 use crate::kernel::{Raw, nr};
 use crate::{environment, go, libc, next};
 
@@ -24,19 +25,14 @@ const PROFILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/profiles.
 /// The profile that is used when none is named.
 const DEFAULT: &str = include!(concat!(env!("OUT_DIR"), "/default.rs"));
 
-static TABLE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
-static TABLE_LEN: AtomicUsize = AtomicUsize::new(0);
+static TABLE: Early<Option<Table<'static>>> = Early::new(None);
 static HAS_REDIRECTS: AtomicBool = AtomicBool::new(false);
 static TRACE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 
 /// The rules; `None` before they are read, and where they are disabled.
+#[inline]
 pub(crate) fn table() -> Option<Table<'static>> {
-    let bytes = TABLE.load(Ordering::Acquire);
-    if bytes.is_null() {
-        return None;
-    }
-    // SAFETY: `install` stores the table's length first, and both never change.
-    Table::new(unsafe { core::slice::from_raw_parts(bytes, TABLE_LEN.load(Ordering::Relaxed)) })
+    *TABLE.get()
 }
 
 /// Whether paths have to be looked at before a call is made.
@@ -164,8 +160,8 @@ fn map(file: &[u8]) -> Table<'static> {
 fn install(table: Table<'static>) {
     let redirects = table.rules().any(|r| r.kind() == Some(Kind::Redirect));
     HAS_REDIRECTS.store(redirects, Ordering::Relaxed);
-    TABLE_LEN.store(table.bytes().len(), Ordering::Relaxed);
-    TABLE.store(table.bytes().as_ptr().cast_mut(), Ordering::Release);
+    // SAFETY: before main, and nobody keeps a reference to it.
+    *unsafe { TABLE.set() } = Some(table);
 }
 
 /// Ends the program with one line: it never runs half-way.

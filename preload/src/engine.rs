@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use procsys_hook::{Before, Call, Kernel};
-use procsys_rules::calls;
+use procsys_rules::{Table, calls};
 
 use crate::kernel::Raw;
 use crate::libc::{errno, set_errno};
@@ -26,8 +26,9 @@ pub(crate) fn call(nr: usize, given: &[usize]) -> Call {
 /// are as libc gives them.
 pub(crate) fn run(call: &Call, make: Make<'_>) -> isize {
     if config::has_redirects()
-        && filter::names_a_path(call.nr)
-        && let Some(result) = redirected(call, make)
+        && let Some(table) = config::table()
+        && filter::may_be_redirected(table, call)
+        && let Some(result) = redirected(table, call, make)
     {
         return result;
     }
@@ -39,8 +40,7 @@ pub(crate) fn run(call: &Call, make: Make<'_>) -> isize {
 /// nothing has been done. A frame of its own: the stack may be a small one.
 #[cold]
 #[inline(never)]
-fn redirected(call: &Call, make: Make<'_>) -> Option<isize> {
-    let table = config::table()?;
+fn redirected(table: Table<'_>, call: &Call, make: Make<'_>) -> Option<isize> {
     let before = errno();
     let mut held = pool::take();
     let mut decision = Before::Pass;
@@ -99,6 +99,13 @@ pub(crate) fn settle(call: &Call, before: i32, result: isize) -> isize {
     } else {
         return result;
     };
+    shown_to_the_hook(table, call, before, raw)
+}
+
+/// The answer of the hook to a result, in libc's manner.
+#[cold]
+#[inline(never)]
+fn shown_to_the_hook(table: Table<'_>, call: &Call, before: i32, raw: isize) -> isize {
     let mut answer = procsys_hook::Answer { result: raw, is_repaired: false };
     pool::take().run(|scratch| answer = procsys_hook::repair(&Raw, table, scratch, call, raw));
     if answer.is_repaired {

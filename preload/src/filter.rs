@@ -1,15 +1,53 @@
-//! Which answers can concern a rule? Asked at every call: no system call, no
-//! slot, a few compares. Whatever is in doubt goes to the hook.
+//! Which answers can concern a rule? Asked at every call: no slot, a few
+//! compares, and no system call but for redirects. Whatever is in doubt goes to the hook.
 
 use procsys_hook::Call;
-use procsys_rules::calls::{self, Question};
+use procsys_rules::calls::{Question, SHAPES, Shape};
 use procsys_rules::reach::{MARKED_MODES, PROCFS_ROOT_MODE, STAT_MODE, STATX_MODE};
 use procsys_rules::table::{Kind, Table};
 use procsys_rules::{errno, path};
 
-/// Whether a redirect can concern the call.
-pub(crate) fn names_a_path(nr: usize) -> bool {
-    calls::shape(nr).is_some_and(|s| s.paths[0].is_some())
+use crate::kernel::Raw;
+
+/// For each call number one more than its place among the shapes, or 0: they
+/// are asked for at every call.
+static PLACES: [u8; 512] = {
+    let mut places = [0; 512];
+    let mut i = 0;
+    while i < SHAPES.len() {
+        places[SHAPES[i].nr as usize] = i as u8 + 1;
+        i += 1;
+    }
+    places
+};
+
+fn shape(nr: usize) -> Option<&'static Shape> {
+    SHAPES.get(usize::from(*PLACES.get(nr)?).checked_sub(1)?)
+}
+
+/// Whether a redirect can concern the call: a path of its has a component that
+/// a redirected prefix ends in. One system call for a path of up to 63 bytes; a
+/// long one goes to the hook unread.
+pub(crate) fn may_be_redirected(table: Table<'_>, call: &Call) -> bool {
+    shape(call.nr).is_some_and(|shape| {
+        shape.paths.into_iter().flatten().any(|arg| {
+            let address = call.args.get(usize::from(arg.path)).copied().unwrap_or(0);
+            let mut room = [0; 64];
+            match procsys_hook::text(&Raw, address, &mut room) {
+                Some(text) => has_last_component(table, text),
+                None => true,
+            }
+        })
+    })
+}
+
+/// Whether a component of `text`, which ends in NUL, is the last of a redirect's prefix.
+fn has_last_component(table: Table<'_>, text: &[u8]) -> bool {
+    let given = || text.split(|&b| b == b'/' || b == 0);
+    table
+        .rules()
+        .filter(|r| r.kind() == Some(Kind::Redirect))
+        .any(|r| path::last(r.path()).is_some_and(|last| given().any(|c| c == last)))
 }
 
 /// Whether a rule can concern this failure.
@@ -50,7 +88,7 @@ enum Tail {
 }
 
 fn last_component(call: &Call, error: u8) -> Tail {
-    let shape = calls::shape(call.nr).filter(|s| s.question != Question::Other);
+    let shape = shape(call.nr).filter(|s| s.question != Question::Other);
     let Some(arg) = shape.and_then(|s| s.paths[0]) else { return Tail::None };
     let address = call.args.get(usize::from(arg.path)).copied().unwrap_or(0);
     // Only who has looked a path up says ENOENT: it can be read then. After any
@@ -65,7 +103,7 @@ fn last_component(call: &Call, error: u8) -> Tail {
 
 /// Whether a rule can concern this success.
 pub(crate) fn success(call: &Call) -> bool {
-    let (buffer, offset) = match calls::shape(call.nr).map(|s| s.question) {
+    let (buffer, offset) = match shape(call.nr).map(|s| s.question) {
         Some(Question::Stat(buffer) | Question::StatAt(buffer, _)) => (buffer, STAT_MODE),
         Some(Question::Statx(buffer, _)) => (buffer, STATX_MODE),
         Some(Question::Statfs(_)) => return true,
