@@ -67,30 +67,9 @@ pub fn write(
     purpose: &Purpose<'_>,
     detours: &[Detour<'_>],
 ) -> Result<Output, Error> {
-    let last = image.loads().next_back().expect("parse checked that there is one");
-    if last.p_flags.get(LE) & PF_W == 0 {
-        return Err(Error::Input(
-            "the last segment is not writable: no room for the shim's stacks".into(),
-        ));
-    }
     let count = image.segments.len() + 1;
     let room = room::find(image, count);
-    let end = last.p_vaddr.get(LE) + last.p_memsz.get(LE);
-    let lowest = (end + SLOTS_SIZE).next_multiple_of(PAGE);
-    let first =
-        image.loads().next().map_or(0, |s| s.p_vaddr.get(LE).wrapping_sub(s.p_offset.get(LE)));
-    let file_end = (image.bytes.len() as u64).next_multiple_of(PAGE);
-    let (base, offset) = match room {
-        // As far from the start in the file as in memory: addresses cost nothing.
-        Room::Segment => {
-            let base = lowest.max(first + file_end);
-            if base - first - file_end > HOLE_MAX {
-                return Err(Error::Input("no room for one more program header".into()));
-            }
-            (base, base - first)
-        }
-        _ => (lowest, file_end),
-    };
+    let (base, offset, first) = addresses(image, &room)?;
     let text = note::text(
         purpose.table.bytes(),
         &purpose.input,
@@ -108,18 +87,7 @@ pub fn write(
     let contents = segment::build(base, &purpose.table, &extra, purpose.options, detours)
         .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
     let place = Place { room, base, offset, first, len: contents.bytes.len() as u64 };
-    let mut edits = Edits {
-        bytes: Vec::with_capacity(image.bytes.len() + contents.bytes.len() + (64 << 10)),
-        undo: Vec::new(),
-    };
-    edits.bytes.extend_from_slice(image.bytes);
-    for (detour, &entry) in detours.iter().zip(&contents.entries) {
-        let jump = jump(detour, entry).ok_or_else(|| {
-            Error::Input(format!("no room near the code: {entry:#x} is out of reach of a jump"))
-        })?;
-        let at = image.offset(detour.start()).expect("scanned bytes are in the file");
-        edits.set(at, &jump);
-    }
+    let mut edits = detoured(image, detours, &contents)?;
     let table = place.table_offset(image, &contents);
     let headers = program_headers(image, &place, &contents, table);
     let mut header = *image.header;
@@ -143,6 +111,52 @@ pub fn write(
     header.e_shentsize.set(LE, 64);
     edits.bytes[..64].copy_from_slice(bytes_of(&header));
     Ok(Output { bytes: edits.bytes, base, injected: place.len, entries: contents.entries })
+}
+
+/// Where the shim's segment goes: its address, its offset in the file, and the
+/// address of the file's first byte, were it loaded.
+fn addresses(image: &Image<'_>, room: &Room) -> Result<(u64, u64, u64), Error> {
+    let last = image.loads().next_back().expect("parse checked that there is one");
+    if last.p_flags.get(LE) & PF_W == 0 {
+        return Err(Error::Input(
+            "the last segment is not writable: no room for the shim's stacks".into(),
+        ));
+    }
+    let end = last.p_vaddr.get(LE) + last.p_memsz.get(LE);
+    let lowest = (end + SLOTS_SIZE).next_multiple_of(PAGE);
+    let first =
+        image.loads().next().map_or(0, |s| s.p_vaddr.get(LE).wrapping_sub(s.p_offset.get(LE)));
+    let file_end = (image.bytes.len() as u64).next_multiple_of(PAGE);
+    if *room != Room::Segment {
+        return Ok((lowest, file_end, first));
+    }
+    // As far from the start in the file as in memory: addresses cost nothing.
+    let base = lowest.max(first + file_end);
+    if base - first - file_end > HOLE_MAX {
+        return Err(Error::Input("no room for one more program header".into()));
+    }
+    Ok((base, base - first, first))
+}
+
+/// The input's bytes with a jump at every detour.
+fn detoured(
+    image: &Image<'_>,
+    detours: &[Detour<'_>],
+    contents: &Contents,
+) -> Result<Edits, Error> {
+    let mut edits = Edits {
+        bytes: Vec::with_capacity(image.bytes.len() + contents.bytes.len() + (64 << 10)),
+        undo: Vec::new(),
+    };
+    edits.bytes.extend_from_slice(image.bytes);
+    for (detour, &entry) in detours.iter().zip(&contents.entries) {
+        let jump = jump(detour, entry).ok_or_else(|| {
+            Error::Input(format!("no room near the code: {entry:#x} is out of reach of a jump"))
+        })?;
+        let at = image.offset(detour.start()).expect("scanned bytes are in the file");
+        edits.set(at, &jump);
+    }
+    Ok(edits)
 }
 
 /// Where the shim's segment lies, and the program headers with it.
