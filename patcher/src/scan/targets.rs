@@ -98,19 +98,18 @@ impl Windows {
     const GRAIN: u64 = 64;
 
     fn around(image: &Image<'_>, sites: &[Site]) -> Self {
-        let mut all: Vec<_> =
-            sites.iter().map(|s| (s.function.start + 1, s.function.end)).collect();
+        let code = || image.code().map(|(start, bytes)| (start, start + bytes.len() as u64));
+        let low = code().map(|c| c.0).min().unwrap_or(0);
+        let high = code().map(|c| c.1).max().unwrap_or(low);
+        // A symbol table may claim more than there is.
+        let inside = |s: &Site| (s.function.start + 1, s.function.end.min(high));
+        let mut all: Vec<_> = sites.iter().map(inside).filter(|w| w.0 < w.1).collect();
         all.dedup();
-        let low = all.first().map_or(0, |w| w.0);
-        let high =
-            image.code().map(|(start, bytes)| start + bytes.len() as u64).max().unwrap_or(low);
-        let bits = (high.saturating_sub(low) / Self::GRAIN + 4) as usize;
-        let mut map = vec![0; bits / 64 + 1];
+        let grains = (high - low) / Self::GRAIN + 1;
+        let mut map = vec![0u64; (grains / 64 + 1) as usize];
         for &(from, to) in &all {
-            for grain in
-                from.saturating_sub(low) / Self::GRAIN..=to.saturating_sub(low) / Self::GRAIN
-            {
-                if let Some(word) = map.get_mut(grain as usize / 64) {
+            for grain in from.saturating_sub(low) / Self::GRAIN..=(to - low) / Self::GRAIN {
+                if let Some(word) = map.get_mut((grain / 64) as usize) {
                     *word |= 1 << (grain % 64);
                 }
             }
