@@ -39,6 +39,7 @@ fuzz: build fixtures
 
 lint:
 	$(CARGO) fmt --all --check
+	rustfmt --edition 2024 --check patcher/shim/main.rs
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 
 # Advisories, licences, duplicates (deny.toml); run when dependencies change.

@@ -33,6 +33,7 @@ fn main() {
         library(&out, "procsys_hook", Path::new("../hook/src"), &[("procsys_rules", &rules)]);
     let shim = out.join("shim.elf");
     watch(Path::new("shim"));
+    watch(Path::new("../hook/raw.rs"));
     let mut link = rustc("procsys_shim", Path::new("shim/main.rs"), &shim);
     link.args(["--crate-type=bin", "-L"]).arg(&out);
     link.args(extern_args(&[("procsys_rules", &rules), ("procsys_hook", &hook)]));

@@ -1,4 +1,4 @@
-// What the shim and the patcher must agree on. Included by both (build.rs
+// What the shim and the patcher must agree on. Included by both (main.rs
 // checks the assembly's own copies of the slot's offsets against these).
 
 /// How many threads can be in the slow path at once; more wait.

@@ -20,11 +20,15 @@ mod layout {
     include!("layout.rs");
 }
 mod park;
+#[path = "../../hook/raw.rs"]
+mod raw;
 mod slots;
+
 use layout::{
     DESCRIPTOR, Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KIND_AFTER, LOCKS_SIZE, SLOT_SCRATCH,
     SLOT_SIZE, SLOTS,
 };
+use raw::{Raw, copy};
 
 global_asm!(include_str!("entry.s"), options(att_syntax));
 
@@ -83,57 +87,6 @@ macro_rules! address_of {
     }};
 }
 use address_of;
-
-/// The kernel itself.
-struct Raw;
-
-impl Kernel for Raw {
-    #[inline(never)]
-    fn call(&self, nr: usize, args: [usize; 6]) -> isize {
-        let [a, b, c, d, e, f] = args;
-        let result;
-        // SAFETY: the hook makes only calls whose pointers are its own buffers
-        // or the program's own arguments; rcx and r11 are named as overwritten.
-        unsafe {
-            asm!(
-                "syscall",
-                inlateout("rax") nr as isize => result,
-                in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e, in("r9") f,
-                lateout("rcx") _, lateout("r11") _,
-                options(nostack)
-            );
-        }
-        result
-    }
-
-    fn load(&self, address: usize, into: &mut [u8]) {
-        // SAFETY: the trait's contract: the kernel can read these bytes. They
-        // may change meanwhile, as for any system call; bytes have no invalid value.
-        unsafe { copy(into.as_mut_ptr(), address as *const u8, into.len()) }
-    }
-
-    fn store(&self, address: usize, from: &[u8]) {
-        // SAFETY: the trait's contract: the program handed the address to the
-        // kernel to be written to.
-        unsafe { copy(address as *mut u8, from.as_ptr(), from.len()) }
-    }
-}
-
-/// Copies bytes; regions do not overlap.
-///
-/// # Safety
-/// `to` must be writable and `from` readable for `len` bytes.
-#[inline(always)]
-unsafe fn copy(to: *mut u8, from: *const u8, len: usize) {
-    // SAFETY: as the caller promises; the direction flag is clear (entry.s).
-    unsafe {
-        asm!(
-            "rep movsb",
-            inout("rcx") len => _, inout("rdi") to => _, inout("rsi") from => _,
-            options(nostack, preserves_flags)
-        );
-    }
-}
 
 /// The rule table, where the header says.
 fn table() -> Option<Table<'static>> {
