@@ -26,6 +26,7 @@ test: lint unit e2e
 
 unit: fixtures
 	$(CARGO) test --locked --release --no-fail-fast -p procsys-rules --features procsys-rules/toml -p procsys-hook -p procsys-patcher -p procsys-preload
+	$(CARGO) test --locked --release --no-fail-fast -p procsys-hook --no-default-features
 
 e2e: build fixtures
 	$(CARGO) test --locked --release --no-fail-fast -p procsys-tests -- --test-threads=1 --nocapture

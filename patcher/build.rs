@@ -1,5 +1,6 @@
-//! Builds the shim (`shim/`) with plain rustc, and takes from it the image that
-//! the patcher embeds: one run of bytes that works at any address.
+//! Builds the shim (`shim/`) with plain rustc, and takes from it the images that
+//! the patcher embeds: each is one run of bytes that works at any address. The
+//! small one has the small hook, the whole one has everything.
 
 use std::env;
 use std::fs;
@@ -28,14 +29,22 @@ const LINKED_AT: u64 = 0x40_0000;
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let rules = library(&out, "procsys_rules", Path::new("../rules/src"), &[]);
-    let hook =
-        library(&out, "procsys_hook", Path::new("../hook/src"), &[("procsys_rules", &rules)]);
-    let shim = out.join("shim.elf");
     watch(Path::new("shim"));
     watch(Path::new("../hook/raw.rs"));
-    let mut link = rustc("procsys_shim", Path::new("shim/main.rs"), &shim);
-    link.args(["--crate-type=bin", "-L"]).arg(&out);
+    for (variant, features) in [("small", &[][..]), ("whole", &["whole"])] {
+        build(&out.join(variant), features);
+    }
+}
+
+/// Builds the image with these features of the hook (hook/Cargo.toml).
+fn build(out: &Path, features: &[&str]) {
+    fs::create_dir_all(out).expect("OUT_DIR is writable");
+    let rules = library(out, features, "procsys_rules", Path::new("../rules/src"), &[]);
+    let crates = [("procsys_rules", &rules)];
+    let hook = library(out, features, "procsys_hook", Path::new("../hook/src"), &crates);
+    let shim = out.join("shim.elf");
+    let mut link = rustc(features, "procsys_shim", Path::new("shim/main.rs"), &shim);
+    link.args(["--crate-type=bin", "-L"]).arg(out);
     link.args(extern_args(&[("procsys_rules", &rules), ("procsys_hook", &hook)]));
     let script = fs::canonicalize("shim/image.ld").expect("shim/image.ld is there");
     for arg in ["-nostartfiles", "-nostdlib", "-static", "-no-pie"] {
@@ -43,12 +52,13 @@ fn main() {
     }
     link.arg(format!("-Clink-arg=-Wl,-T,{},--gc-sections,--build-id=none", script.display()));
     run(link);
-    extract(&shim, &out);
+    extract(&shim, out);
 }
 
-fn rustc(name: &str, source: &Path, output: &Path) -> Command {
+fn rustc(features: &[&str], name: &str, source: &Path, output: &Path) -> Command {
     let mut command = Command::new(env::var_os("RUSTC").expect("cargo sets RUSTC"));
     command.args(FLAGS).arg(format!("--crate-name={name}")).arg(source).arg("-o").arg(output);
+    command.args(features.iter().map(|feature| format!("--cfg=feature=\"{feature}\"")));
     command
 }
 
@@ -56,10 +66,16 @@ fn extern_args(crates: &[(&str, &PathBuf)]) -> Vec<String> {
     crates.iter().map(|(name, file)| format!("--extern={name}={}", file.display())).collect()
 }
 
-fn library(out: &Path, name: &str, source: &Path, crates: &[(&str, &PathBuf)]) -> PathBuf {
+fn library(
+    out: &Path,
+    features: &[&str],
+    name: &str,
+    source: &Path,
+    crates: &[(&str, &PathBuf)],
+) -> PathBuf {
     watch(source);
     let output = out.join(format!("lib{name}.rlib"));
-    let mut command = rustc(name, &source.join("lib.rs"), &output);
+    let mut command = rustc(features, name, &source.join("lib.rs"), &output);
     command.args(["--crate-type=rlib", "-L"]).arg(out).args(extern_args(crates));
     run(command);
     output

@@ -12,6 +12,9 @@
 //! - no relocation: no static tables of pointers, no function pointers in data;
 //! - no path buffers on the stack: they are in [`Scratch`];
 //! - no floating point.
+//!
+//! Without the feature `whole` it is the small hook: no more than the default
+//! profile and rules like its own need.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -21,6 +24,7 @@ mod identity;
 mod kernel;
 mod locate;
 mod memory;
+#[cfg(feature = "whole")]
 mod redirect;
 mod report;
 mod retry;
@@ -42,6 +46,7 @@ pub struct Call {
 }
 
 /// What is to be done with a call before the kernel is asked.
+#[cfg(feature = "whole")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Before {
     /// Make the call as it stands.
@@ -51,6 +56,7 @@ pub enum Before {
 }
 
 /// Decides about a call before it is made: only redirects act here.
+#[cfg(feature = "whole")]
 pub fn before(
     kernel: &impl Kernel,
     table: Table<'_>,

@@ -1,4 +1,5 @@
 //! Redirect: which paths are replaced, and by what.
+#![cfg(feature = "whole")]
 
 mod fake;
 

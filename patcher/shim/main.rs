@@ -6,27 +6,32 @@
 //! stack with signals blocked, and hands over to `procsys-hook`.
 //!
 //! A call to the panic machinery would not link: see `panic` below.
+//!
+//! Without the feature `whole` it is the small image, for rules that the small
+//! hook is enough for.
 #![no_std]
 #![no_main]
 
 use core::arch::{asm, global_asm};
 use core::slice;
 
-use procsys_hook::{Before, Call, Kernel, Scratch};
+use procsys_hook::{Call, Kernel, Scratch};
 use procsys_rules::Table;
 
 #[allow(dead_code)]
 mod layout {
     include!("layout.rs");
 }
+#[cfg(feature = "whole")]
+mod before;
+#[cfg(feature = "whole")]
 mod park;
 #[path = "../../hook/raw.rs"]
 mod raw;
 mod slots;
 
 use layout::{
-    DESCRIPTOR, Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KIND_AFTER, LOCKS_SIZE, SLOT_SCRATCH,
-    SLOT_SIZE, SLOTS,
+    Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE, SLOTS,
 };
 use raw::{Raw, copy};
 
@@ -111,45 +116,32 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
     let (slot, scratch) =
         unsafe { (&mut *slot, &mut *((base + SLOT_SCRATCH as usize) as *mut Scratch)) };
     slot.next = address_of!("procsys_finish");
+    #[cfg(feature = "whole")]
     if slot.stage == 1 {
         // The lock stays as it was: on the way out.
-        if let Some(table) = table() {
-            let (call, result) = (slot.replaced, slot.rax as isize);
-            slot.rax = procsys_hook::after(&Raw, table, scratch, &call, result) as usize;
-        }
-        return;
+        return before::failed(slot, scratch);
     }
-    let thread = slots::take(base, slot);
+    let _thread = slots::take(base, slot);
     let at = slot.descriptor as usize;
     // SAFETY: r11 held the address of a descriptor that the patcher wrote.
     let descriptor = unsafe { *slot.descriptor };
-    let is_after = descriptor.kind == KIND_AFTER;
     slot.target = at.wrapping_add_signed(descriptor.after as isize);
-    let resume = if is_after {
-        slot.target
-    } else {
-        // SAFETY: a descriptor of this kind has one more field.
-        let distance = unsafe { *((at + DESCRIPTOR) as *const i32) };
-        at.wrapping_add_signed(distance as isize)
-    };
-    let args = [slot.rdi, slot.rsi, slot.rdx, slot.r10, slot.r8, slot.r9];
-    let nr = if is_after { descriptor.nr as usize } else { slot.rax as u32 as usize };
-    let call = Call { nr, args };
-    match table() {
-        Some(table) if is_after => {
-            let result = slot.rax as isize;
-            slot.rax = procsys_hook::after(&Raw, table, scratch, &call, result) as usize;
-        }
-        Some(table) => match procsys_hook::before(&Raw, table, scratch, &call) {
-            Before::Pass => slot.target = resume,
-            Before::Replace(call) => {
-                slot.replaced = call;
-                slot.next = address_of!("procsys_replace");
-                park::park(slot, scratch, thread);
-            }
-        },
-        None if is_after => {}
-        None => slot.target = resume,
+    // The small hook is never asked before a call.
+    #[cfg(feature = "whole")]
+    if descriptor.kind != layout::KIND_AFTER {
+        return before::decide(slot, scratch, _thread);
+    }
+    let call = slot.call(descriptor.nr as usize);
+    if let Some(table) = table() {
+        let result = slot.rax as isize;
+        slot.rax = procsys_hook::after(&Raw, table, scratch, &call, result) as usize;
+    }
+}
+
+impl Slot {
+    /// The program's call, with this number.
+    fn call(&self, nr: usize) -> Call {
+        Call { nr, args: [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9] }
     }
 }
 

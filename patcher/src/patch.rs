@@ -164,6 +164,7 @@ fn report(derived: &Derived<'_>, set: &Set) -> Report {
         input_len: image.bytes.len() as u64,
         output_len: output.bytes.len() as u64,
         injected: output.injected,
+        shim: output.shim.name,
         was_patched: false,
         dropped_setuid: false,
         time: Duration::ZERO,

@@ -38,6 +38,8 @@ pub struct Report {
     pub output_len: u64,
     /// Length of the shim's segment in bytes.
     pub injected: u64,
+    /// The name of the shim's build.
+    pub shim: &'static str,
     /// Whether the input was patched already, and taken back to its original first.
     pub was_patched: bool,
     /// Whether the input was setuid or setgid, which the output is not.
@@ -64,6 +66,7 @@ impl Report {
             "input_bytes": self.input_len,
             "output_bytes": self.output_len,
             "injected_bytes": self.injected,
+            "shim": self.shim,
             "was_patched": self.was_patched,
             "dropped_setuid": self.dropped_setuid,
             "milliseconds": self.time.as_secs_f64() * 1000.0,

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::Instant;
 
 use support::elf;
 use support::*;
@@ -259,15 +259,18 @@ fn killed() {
     let place = Place::new();
     let input = place.compile("glibc", HELLO_C, &["-static"]);
     let whole = place.path("whole");
+    let start = Instant::now();
     success(&patch_to(&input, &whole));
+    // Three times as long as it takes, also on a busy machine.
+    let step = start.elapsed() / 20;
     let new = fs::read(&whole).expect("it was written");
     let (mut old, mut done) = (0, 0);
-    for round in 0..60u64 {
+    for round in 0..60u32 {
         let output = place.write("output", b"old");
         let mut child = Command::new(PATCHER);
         child.arg(&input).arg("-o").arg(&output).stdout(std::process::Stdio::null());
         let mut child = child.spawn().expect("it was built");
-        std::thread::sleep(Duration::from_micros(round * 400));
+        std::thread::sleep(step * round);
         child.kill().expect("it is our child");
         child.wait().expect("it is our child");
         let now = fs::read(&output).expect("an output is there at any moment");

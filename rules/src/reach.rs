@@ -49,6 +49,23 @@ pub const STAT_MODE: u8 = 24;
 pub const STATX_MODE: u8 = 28;
 
 impl Table<'_> {
+    /// Whether the rules ask for more than the small hook has (hook/Cargo.toml,
+    /// feature `whole`). What is not known to be in the small one needs the whole.
+    pub fn needs_whole(&self) -> bool {
+        !self.rules().all(|rule| {
+            matches!(
+                rule.kind(),
+                Some(
+                    Kind::Emulate
+                        | Kind::Retry
+                        | Kind::Ignore
+                        | Kind::ReportErrno
+                        | Kind::ReportProcfsRoot
+                )
+            )
+        })
+    }
+
     /// When the hook looks at the call with this number.
     pub fn reach(&self, nr: usize) -> Reach {
         let mut reach = Reach::default();

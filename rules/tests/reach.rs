@@ -74,3 +74,17 @@ fn rules_add_up() {
     assert_eq!(of("open"), Some((true, After::Failure)));
     assert_eq!(of("unlink"), Some((true, After::Nothing)));
 }
+
+/// The default profile is served by the small hook; a redirect needs the whole.
+#[test]
+fn who_needs_the_whole_hook() {
+    let needs = |rules: &[procsys_rules::model::Rule]| {
+        let bytes = compile(rules).expect("it is small");
+        Table::new(&bytes).expect("it was just compiled").needs_whole()
+    };
+    let profile = profiles::by_name(profiles::DEFAULT).expect("it is built in");
+    let mut rules = profile.rules().expect("it is tested");
+    assert!(!needs(&rules) && !needs(&[]));
+    rules.push(profiles::redirect_option("/a=/b").expect("it is a redirect"));
+    assert!(needs(&rules));
+}

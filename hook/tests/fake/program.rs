@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::ffi::CString;
 
-use procsys_hook::{Before, Call, Scratch};
+#[cfg(feature = "whole")]
+use procsys_hook::Before;
+use procsys_hook::{Call, Scratch};
 use procsys_rules::compile::compile;
 use procsys_rules::model::Rule;
 use procsys_rules::reach::{After, MARKED_MODES, PROCFS_ROOT_MODE};
@@ -64,6 +66,7 @@ impl Program {
         std::mem::take(&mut self.kernel.stored.borrow_mut())
     }
 
+    #[cfg(feature = "whole")]
     pub(crate) fn before(&self, call: &Call) -> Before {
         self.in_hook(|scratch| procsys_hook::before(&self.kernel, self.table(), scratch, call))
     }
@@ -91,6 +94,7 @@ impl Program {
     pub(crate) fn call(&self, nr: usize, args: [usize; 6]) -> isize {
         let call = Call { nr, args };
         let reach = self.table().reach(nr);
+        #[cfg(feature = "whole")]
         if reach.before {
             let before = self.open_descriptors();
             let decided = self.before(&call);

@@ -1,8 +1,9 @@
 //! The note in a patched file: who changed it, by which rules, from what.
 
+use procsys_rules::Table;
 use sha2::{Digest, Sha256};
 
-use crate::shim;
+use crate::shim::{self, Shim};
 
 /// The owner of the note.
 pub const OWNER: &[u8; 8] = b"procsys\0";
@@ -27,19 +28,24 @@ pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// The digest of the shim's image in this tool.
-pub fn shim_digest() -> String {
-    hex(&digest(shim::IMAGE))
+/// The digest of a shim's image.
+pub fn shim_digest(shim: &Shim) -> String {
+    hex(&digest(shim.image))
 }
 
 /// The note's text: lines of a word and its value.
-pub(super) fn text(rules: &[u8], input: &[u8; 32], input_len: usize, every_call: bool) -> String {
+pub(super) fn text(
+    table: &Table<'_>,
+    input: &[u8; 32],
+    input_len: usize,
+    every_call: bool,
+) -> String {
     format!(
         "procsys-patch {}\nrules sha256:{}\ninput sha256:{} {input_len}\nshim sha256:{}\n{}{LOCATOR}{LOCATOR_EMPTY}\n",
         env!("CARGO_PKG_VERSION"),
-        hex(&digest(rules)),
+        hex(&digest(table.bytes())),
         hex(input),
-        shim_digest(),
+        shim_digest(Shim::fitting(table, every_call)),
         if every_call { "option every-call\n" } else { "" },
     )
 }
@@ -90,6 +96,7 @@ impl Claims {
 
     /// Whether this very tool wrote it: it would write the same file again.
     pub fn are_ours(&self) -> bool {
-        self.version == env!("CARGO_PKG_VERSION") && self.shim == Some(shim_digest())
+        self.version == env!("CARGO_PKG_VERSION")
+            && shim::ALL.iter().any(|shim| self.shim == Some(shim_digest(shim)))
     }
 }

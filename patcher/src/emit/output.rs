@@ -13,7 +13,7 @@ use crate::elf::image::Segment;
 use crate::error::Error;
 use crate::patch::Options;
 use crate::plan::{Detour, Form, JUMP, cancel};
-use crate::shim::SLOTS_SIZE;
+use crate::shim::{SLOTS_SIZE, Shim};
 
 const PAGE: u64 = 4096;
 /// The most zeros that are put into a file to make room for its headers.
@@ -37,6 +37,8 @@ pub struct Output {
     pub base: u64,
     /// Length of the shim's segment in bytes.
     pub injected: u64,
+    /// The build of the shim in it.
+    pub shim: &'static Shim,
     /// The address of each detour's trampoline.
     pub entries: Vec<u64>,
 }
@@ -70,12 +72,8 @@ pub fn write(
     let count = image.segments.len() + 1;
     let room = room::find(image, count);
     let (base, offset, first) = addresses(image, &room)?;
-    let text = note::text(
-        purpose.table.bytes(),
-        &purpose.input,
-        image.bytes.len(),
-        purpose.options.every_call,
-    );
+    let text =
+        note::text(&purpose.table, &purpose.input, image.bytes.len(), purpose.options.every_call);
     let extra = Extra {
         note: &note::note(&text),
         moved: match &room {
@@ -110,7 +108,13 @@ pub fn write(
     header.e_shstrndx.set(LE, tail.names);
     header.e_shentsize.set(LE, 64);
     edits.bytes[..64].copy_from_slice(bytes_of(&header));
-    Ok(Output { bytes: edits.bytes, base, injected: place.len, entries: contents.entries })
+    Ok(Output {
+        bytes: edits.bytes,
+        base,
+        injected: place.len,
+        shim: contents.shim,
+        entries: contents.entries,
+    })
 }
 
 /// Where the shim's segment goes: its address, its offset in the file, and the

@@ -14,7 +14,7 @@ use super::output::Place;
 use super::segment::{Contents, Part};
 use crate::elf::Image;
 use crate::elf::image::Section;
-use crate::shim::{self, SLOTS_SIZE};
+use crate::shim::SLOTS_SIZE;
 
 /// What the end of the file holds, after the shim's segment.
 pub(super) struct Tail {
@@ -109,7 +109,7 @@ impl Builder<'_> {
         let slots =
             header(SHT_NOBITS, SHF_ALLOC | SHF_WRITE, address - SLOTS_SIZE, offset, SLOTS_SIZE);
         self.named(".procsys.slots", slots);
-        let image = Part { offset: 0, len: shim::IMAGE.len() as u64 };
+        let image = Part { offset: 0, len: contents.shim.image.len() as u64 };
         for (name, part, kind, flags) in [
             (".procsys.text", image, SHT_PROGBITS, code),
             (".procsys.tables", contents.tables, SHT_PROGBITS, SHF_ALLOC),
@@ -145,7 +145,9 @@ impl Builder<'_> {
             .and_then(|i| self.headers.get(i))
             .map_or_else(|| vec![0], |s| data(self.image, s));
         let trampolines = contents.trampolines;
-        let functions = shim::symbols()
+        let functions = contents
+            .shim
+            .symbols()
             .chain([("procsys_trampolines", trampolines.offset, trampolines.len)])
             .map(|(name, offset, size)| (name, address + offset, size, STT_FUNC));
         let objects = [

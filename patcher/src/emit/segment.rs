@@ -6,7 +6,7 @@ use super::code::Code;
 use super::trampoline::{self, Special};
 use crate::patch::Options;
 use crate::plan::Detour;
-use crate::shim::{self, HEADER_FORKED, HEADER_SLOW, HEADER_TABLE, HEADER_TABLE_LEN};
+use crate::shim::{HEADER_FORKED, HEADER_SLOW, HEADER_TABLE, HEADER_TABLE_LEN, Shim};
 
 /// Addresses that trampolines refer to.
 pub(super) struct Anchors {
@@ -30,6 +30,8 @@ pub(super) struct Part {
 /// The contents of the segment.
 pub(super) struct Contents {
     pub(super) bytes: Vec<u8>,
+    /// The build of the shim in it.
+    pub(super) shim: &'static Shim,
     pub(super) tables: Part,
     pub(super) rules: Part,
     pub(super) note: Part,
@@ -64,7 +66,8 @@ pub(super) fn build(
     detours: &[Detour<'_>],
 ) -> Result<Contents, String> {
     let special = Special::of(table);
-    let mut bytes = shim::IMAGE.to_vec();
+    let shim = Shim::fitting(table, options.every_call);
+    let mut bytes = shim.image.to_vec();
     let part = |bytes: &mut Vec<u8>, contents: &[u8]| {
         bytes.resize(bytes.len().next_multiple_of(16), 0);
         let offset = bytes.len() as u64;
@@ -82,8 +85,8 @@ pub(super) fn build(
     bytes[HEADER_TABLE..][..4].copy_from_slice(&(rules.offset as u32).to_le_bytes());
     bytes[HEADER_TABLE_LEN..][..4].copy_from_slice(&(rules.len as u32).to_le_bytes());
     let anchors = Anchors {
-        slow: base + u64::from(shim::header(HEADER_SLOW)),
-        forked: base + u64::from(shim::header(HEADER_FORKED)),
+        slow: base + u64::from(shim.header(HEADER_SLOW)),
+        forked: base + u64::from(shim.header(HEADER_FORKED)),
         classes: base + tables.offset,
         clone_vm: base + tables.offset + 512,
     };
@@ -99,5 +102,5 @@ pub(super) fn build(
     let code = code.finish()?;
     let trampolines = Part { offset: start, len: code.len() as u64 };
     bytes.extend_from_slice(&code);
-    Ok(Contents { bytes, tables, rules, note, trampolines, moved, headers, entries })
+    Ok(Contents { bytes, shim, tables, rules, note, trampolines, moved, headers, entries })
 }

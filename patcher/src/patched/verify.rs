@@ -17,6 +17,7 @@ use crate::elf::Image;
 use crate::emit::note;
 use crate::error::Error;
 use crate::patch::{Derived, Options, derive};
+use crate::shim;
 
 /// The most differences that are listed.
 const LISTED: usize = 20;
@@ -161,11 +162,12 @@ pub fn rule_names(rules: &[u8]) -> Vec<String> {
 
 fn foreign(version: &str, shim: Option<&str>) -> String {
     let short = |digest: &str| digest.chars().take(12).collect::<String>();
+    let ours: Vec<_> = shim::ALL.iter().map(|s| short(&note::shim_digest(s))).collect();
     format!(
-        "patched by procsys-patch {version} with shim {}; this is {} with shim {}: verify with the tool that wrote it",
+        "patched by procsys-patch {version} with shim {}; this is {} with shims {}: verify with the tool that wrote it",
         shim.map_or("not noted".into(), short),
         env!("CARGO_PKG_VERSION"),
-        short(&note::shim_digest()),
+        ours.join(" and "),
     )
 }
 
