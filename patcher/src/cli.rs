@@ -17,6 +17,7 @@ Examples:
   procsys-patch runc -o runc-gvisor
   procsys-patch runc -o runc-x --emulate /proc/sys/kernel/cap_last_cap=40
   procsys-patch runc -o runc-x --profile gvisor --rules site.toml --dry-run --json
+  procsys-patch /usr/bin/containerd -o containerd-gvisor --with-preload /usr/lib/procsys/libprocsys.so
   procsys-patch bin/ -o bin-gvisor/
   procsys-patch verify runc-gvisor
   procsys-patch revert runc-gvisor -o runc
@@ -29,7 +30,7 @@ Exit codes: 0 done, 1 finding (verify), 2 error (one line on standard error, no 
 fn command() -> Command {
     patch::arguments(Command::new("procsys-patch"))
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Rewrites a static x86-64 executable so that the answers its kernel lacks are given inside it")
+        .about("Rewrites an x86-64 executable so that the answers its kernel lacks are given inside it")
         .after_help(EXAMPLES)
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)

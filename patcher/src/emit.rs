@@ -2,6 +2,7 @@
 
 mod code;
 mod dispatch;
+mod needed;
 mod output;
 mod room;
 mod sections;

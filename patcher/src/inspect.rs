@@ -86,7 +86,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
     let tried = derive(bytes, table, &Options::default(), |_| ());
     let go = go(&image, &functions);
     Ok(Inspection {
-        door: door(&linkage, &sites, go.is_some()),
+        door: door(&linkage, &sites),
         libc: libc::find(bytes, &linkage),
         paths: paths::find(&image, &functions),
         obstacle: tried.err().map(|e| e.to_string()),
@@ -122,20 +122,17 @@ fn go(image: &Image<'_>, functions: &Functions<'_>) -> Option<Go> {
     Some(Go { version, functions, path, settings })
 }
 
-fn door(linkage: &Linkage, sites: &Sites, is_go: bool) -> String {
-    let raw = sites.all.iter().filter(|s| s.is_go).count();
+fn door(linkage: &Linkage, sites: &Sites) -> String {
     if !linkage.is_dynamic() {
         return "door 2: procsys-patch FILE -o OUTPUT".into();
     }
     if linkage.kind == "shared library" {
         return "none of its own: what loads it has one".into();
     }
-    let preload = "door 1: LD_PRELOAD=libprocsys.so";
-    match raw {
-        0 if is_go && !sites.undecided.is_empty() => {
-            format!("{preload}, for its C part; Go's own calls pass it by")
-        }
-        0 => preload.into(),
-        n => format!("{preload}, for its C part; {n} syscall instructions of Go pass it by"),
+    match sites.all.len() {
+        0 => "door 1: LD_PRELOAD=libprocsys.so".into(),
+        n => format!(
+            "both: procsys-patch for its own {n} syscall instructions, libprocsys.so (--with-preload or LD_PRELOAD) for C code's calls in its libraries"
+        ),
     }
 }

@@ -1,4 +1,4 @@
-//! Door 2 of procsys: rewrites static binaries so that each of their system
+//! Door 2 of procsys: rewrites executables so that each of their own system
 //! calls passes the hook.
 //!
 //! A pipeline of plain data: [`elf`] reads, [`scan`] finds the sites, [`plan`]
@@ -7,6 +7,7 @@
 //! goes the other way, from a patched file to its original and back.
 
 pub mod cli;
+pub mod doors;
 pub mod elf;
 pub mod emit;
 pub mod error;

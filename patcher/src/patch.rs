@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use procsys_rules::Table;
 
+use crate::doors::Doors;
 use crate::elf::Image;
 use crate::emit::{self, Output, Purpose, note};
 use crate::error::Error;
@@ -21,6 +22,8 @@ use crate::{go, verify};
 pub struct Options {
     /// Send every call number through the slow path: for tests of equivalence.
     pub every_call: bool,
+    /// The library that is added to a dynamic executable's: where it will be.
+    pub preload: Option<String>,
     /// Write nothing.
     pub dry_run: bool,
 }
@@ -86,6 +89,8 @@ pub struct Derived<'a> {
     pub functions: &'a Functions<'a>,
     /// Its sites.
     pub scan: &'a Scan,
+    /// How a dynamic executable's parts are covered.
+    pub doors: Option<&'a Doors>,
     /// Their detours.
     pub detours: &'a [Detour<'a>],
     /// SHA-256 of the input.
@@ -109,18 +114,23 @@ pub fn derive<T>(
         let digest = scope.spawn(|| note::digest(bytes));
         let image = Image::parse(bytes)?;
         within_reach(&image)?;
+        let doors = Doors::of(&image, options.preload.as_deref());
+        let preload = doors.as_ref().and_then(Doors::added);
+        let options = &Options { preload, ..options.clone() };
         let functions = Functions::new(&image);
         let scan = scan::scan(&image, &functions)?;
+        doors.as_ref().map_or(Ok(()), |doors| doors.check(scan.sites.len()))?;
         let asked = emit::Asked::new(table, options.every_call);
         let detours = plan::plan(&image, &functions, &scan.sites, &asked)?;
         let digest = digest.join().map_err(|_| Error::Io("the digest could not be made".into()))?;
         let purpose = Purpose { table, input: digest, options };
         let mut output = emit::write(&image, &purpose, &detours)?;
         locator::seal(&mut output.bytes);
-        verify::check(&image, &output, &detours)?;
+        verify::check(&image, &output, &detours, options.preload.as_deref())?;
         Ok(then(Derived {
             image: &image,
             functions: &functions,
+            doors: doors.as_ref(),
             scan: &scan,
             detours: &detours,
             digest,
@@ -148,6 +158,7 @@ fn report(derived: &Derived<'_>, set: &Set) -> Report {
     let Derived { image, functions, scan, detours, output, .. } = derived;
     Report {
         kind: image.kind,
+        doors: derived.doors.cloned(),
         go: go::buildinfo::version(image),
         go_functions: functions.go.as_ref().map(go::Functab::len),
         sites: scan.sites.len(),

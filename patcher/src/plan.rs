@@ -178,7 +178,8 @@ fn behind(site: &Site, targets: &Targets) -> Option<Range<usize>> {
         let run = &site.code[start..end];
         let long_enough = run.last()?.next_ip() - from >= JUMP;
         let is_entered = run.iter().any(|i| targets.contains(i.ip()));
-        if is_entered || !can_move(run.last()?, long_enough) {
+        let is_written = targets.is_relocated(from, run.last()?.next_ip());
+        if is_entered || is_written || !can_move(run.last()?, long_enough) {
             return None;
         }
         if long_enough {
@@ -226,7 +227,8 @@ fn fitting(site: &Site, targets: &Targets, floor: u64, end: usize) -> Option<Ran
             start + i == site.index || can_move(instruction, is_last && end > site.index)
         });
         let is_entered = run[1..].iter().any(|i| targets.contains(i.ip()));
-        return (is_straight && !is_entered).then_some(start..end);
+        let is_written = targets.is_relocated(from, limit);
+        return (is_straight && !is_entered && !is_written).then_some(start..end);
     }
     None
 }

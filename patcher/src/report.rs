@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::doors::Doors;
 use crate::elf::Kind;
 
 /// The report of a run.
@@ -12,6 +13,8 @@ use crate::elf::Kind;
 pub struct Report {
     /// How the input is linked.
     pub kind: Kind,
+    /// How a dynamic executable's parts are covered.
+    pub doors: Option<Doors>,
     /// The Go version that built it.
     pub go: Option<String>,
     /// How many functions Go's table has.
@@ -53,6 +56,7 @@ impl Report {
     pub fn json(&self) -> Value {
         json!({
             "kind": self.kind.name(),
+            "dynamic": self.doors.as_ref().map(Doors::json),
             "go": self.go,
             "go_functions": self.go_functions,
             "sites": self.sites,
@@ -90,6 +94,9 @@ impl fmt::Display for Report {
             "  sites     {} of {} syscall instructions detoured, {} left in place; {} byte pairs 0f 05 are not instructions",
             self.detoured, self.sites, self.in_place, self.inside
         )?;
+        if let Some(doors) = &self.doors {
+            writeln!(f, "{doors}")?;
+        }
         let names: Vec<_> = self.rules.iter().map(|(name, _)| name.as_str()).collect();
         writeln!(
             f,

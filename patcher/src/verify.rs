@@ -1,7 +1,9 @@
 //! The check before the output is put in place, by a second reader (goblin):
 //! what it sees must be what was meant, whatever the first reader thought.
 
-use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_LOAD};
+mod dynamic;
+
+use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_DYNAMIC, PT_LOAD};
 use goblin::elf::{Elf, ProgramHeader};
 use iced_x86::{Code, Decoder, DecoderOptions};
 
@@ -15,11 +17,16 @@ fn ensure(holds: bool, why: impl Into<String>) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::Verify(why.into())) }
 }
 
-/// Checks an output against its input and its plan.
+/// Checks an output against its input, its plan and the library that was added.
 ///
 /// # Errors
 /// [`Error::Verify`] with the first thing that is not as it should be.
-pub fn check(image: &Image<'_>, output: &Output, detours: &[Detour<'_>]) -> Result<(), Error> {
+pub fn check(
+    image: &Image<'_>,
+    output: &Output,
+    detours: &[Detour<'_>],
+    library: Option<&str>,
+) -> Result<(), Error> {
     let elf = Elf::parse(&output.bytes).map_err(|e| Error::Verify(e.to_string()))?;
     ensure(elf.entry == image.header.e_entry.get(object::LittleEndian), "the entry point changed")?;
     let loads: Vec<&ProgramHeader> =
@@ -32,7 +39,12 @@ pub fn check(image: &Image<'_>, output: &Output, detours: &[Detour<'_>]) -> Resu
     for (detour, &entry) in detours.iter().zip(&output.entries) {
         detoured(&loads, output, detour, entry)?;
     }
-    unchanged(image, output, &elf, detours)
+    if image.kind.is_dynamic() {
+        dynamic::check(image.bytes, &elf, library)?;
+    }
+    let section = elf.program_headers.iter().find(|h| h.p_type == PT_DYNAMIC);
+    let section = section.filter(|_| library.is_some()).map(ProgramHeader::file_range);
+    unchanged(image, output, &elf, detours, section)
 }
 
 fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], output: &Output) -> Result<(), Error> {
@@ -109,15 +121,18 @@ fn detoured(
     )
 }
 
-/// Nothing else of the input's bytes changed.
+/// Nothing else of the input's bytes changed, but for the dynamic section where
+/// a library was added.
 fn unchanged(
     image: &Image<'_>,
     output: &Output,
     elf: &Elf<'_>,
     detours: &[Detour<'_>],
+    dynamic: Option<std::ops::Range<usize>>,
 ) -> Result<(), Error> {
     let table = elf.header.e_phoff as usize;
     let mut holes = vec![(0, 64), (table, table + usize::from(elf.header.e_phnum) * 56)];
+    holes.extend(dynamic.map(|range| (range.start, range.end)));
     for detour in detours {
         if let Some(at) = image.offset(detour.start()) {
             holes.push((at as usize, (at + detour.end() - detour.start()) as usize));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{many, outcome};
+use crate::doors::library_path;
 use crate::patch::{Options, patch};
 use crate::rules::{Choice, Set, gather};
 
@@ -36,6 +37,13 @@ pub(super) fn arguments(command: Command) -> Command {
         )
         .arg(many("redirect", "FROM=TO", "Put the path prefix TO in the place of FROM"))
         .arg(many("emulate", "PATH=VALUE", "Answer a missing file with VALUE and a newline"))
+        .arg(
+            Arg::new("with-preload")
+                .long("with-preload")
+                .value_name("PATH")
+                .help("A dynamic executable is to need libprocsys.so, which will be at PATH, for its C part")
+                .value_parser(library_path),
+        )
         .arg(flag("dry-run", "Do everything but write the output"))
         .arg(outcome::json_option())
         .arg(flag(
@@ -60,6 +68,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let output = matches.get_one::<PathBuf>("output").map(PathBuf::as_path);
     let options = Options {
         every_call: matches.get_flag("every-call"),
+        preload: matches.get_one::<String>("with-preload").cloned(),
         dry_run: matches.get_flag("dry-run"),
     };
     let is_json = matches.get_flag("json");

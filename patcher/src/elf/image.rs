@@ -24,6 +24,10 @@ pub enum Kind {
     Static,
     /// Static, position-independent (ET_DYN without an interpreter).
     StaticPie,
+    /// With libraries, at fixed addresses.
+    Dynamic,
+    /// With libraries, position-independent.
+    DynamicPie,
 }
 
 impl Kind {
@@ -32,7 +36,14 @@ impl Kind {
         match self {
             Kind::Static => "static",
             Kind::StaticPie => "static-PIE",
+            Kind::Dynamic => "dynamic",
+            Kind::DynamicPie => "dynamic PIE",
         }
+    }
+
+    /// Whether a loader brings libraries to it.
+    pub fn is_dynamic(self) -> bool {
+        matches!(self, Kind::Dynamic | Kind::DynamicPie)
     }
 }
 
@@ -64,16 +75,16 @@ impl<'a> Image<'a> {
         let header = Self::header(bytes)?;
         let damaged = |what: &str| Error::Input(format!("damaged ELF file: {what}"));
         let segments = header.program_headers(LE, bytes).map_err(|e| damaged(&e.to_string()))?;
-        if segments.iter().any(|s| s.p_type.get(LE) == PT_INTERP) {
-            return refuse(
-                "dynamic executable: use LD_PRELOAD=libprocsys.so, procsys-patch is for static ones",
-            );
-        }
-        let kind = match header.e_type.get(LE) {
-            ET_EXEC => Kind::Static,
-            ET_DYN if Self::is_executable(segments, bytes, header) => Kind::StaticPie,
-            ET_DYN => return refuse("shared library: expected an executable"),
-            other => return refuse(format!("ELF type {other}: expected an executable")),
+        let has_interpreter = segments.iter().any(|s| s.p_type.get(LE) == PT_INTERP);
+        let kind = match (header.e_type.get(LE), has_interpreter) {
+            (ET_EXEC, false) => Kind::Static,
+            (ET_EXEC, true) => Kind::Dynamic,
+            (ET_DYN, _) if !Self::is_executable(segments, bytes, header, has_interpreter) => {
+                return refuse("shared library: expected an executable");
+            }
+            (ET_DYN, false) => Kind::StaticPie,
+            (ET_DYN, true) => Kind::DynamicPie,
+            (other, _) => return refuse(format!("ELF type {other}: expected an executable")),
         };
         let sections = header.sections(LE, bytes).map_err(|e| damaged(&e.to_string()))?;
         let image = Self { bytes, header, segments, sections, kind };
@@ -102,16 +113,23 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// A static-PIE has an entry point and, unlike a library, DF_1_PIE or no name.
-    fn is_executable(segments: &[Segment], bytes: &[u8], header: &Header) -> bool {
+    /// A static-PIE has an entry point and, unlike a library, DF_1_PIE. A dynamic
+    /// one of older linkers lacks the flag; libc.so.6, which has an interpreter
+    /// to print its version, has a name.
+    fn is_executable(
+        segments: &[Segment],
+        bytes: &[u8],
+        header: &Header,
+        has_interpreter: bool,
+    ) -> bool {
         const DF_1_PIE: u64 = 0x0800_0000;
-        let has_flag = segments.iter().filter(|s| s.p_type.get(LE) == PT_DYNAMIC).any(|s| {
-            let Ok(Some(entries)) = s.dynamic(LE, bytes) else { return false };
-            entries
-                .iter()
-                .any(|d| d.d_tag.get(LE) == elf::DT_FLAGS_1 && d.d_val.get(LE) & DF_1_PIE != 0)
-        });
-        has_flag && header.e_entry.get(LE) != 0
+        let entries = segments.iter().filter(|s| s.p_type.get(LE) == PT_DYNAMIC);
+        let entries = entries.filter_map(|s| s.dynamic(LE, bytes).ok().flatten()).flatten();
+        let value =
+            |tag: i64| entries.clone().find(|d| d.d_tag.get(LE) == tag).map(|d| d.d_val.get(LE));
+        let has_flag = value(elf::DT_FLAGS_1).is_some_and(|flags| flags & DF_1_PIE != 0);
+        let is_unnamed = has_interpreter && value(elf::DT_SONAME).is_none();
+        (has_flag || is_unnamed) && header.e_entry.get(LE) != 0
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use procsys_rules::Table;
 use sha2::{Digest, Sha256};
 
+use crate::patch::Options;
 use crate::shim::{self, Shim};
 
 /// The owner of the note.
@@ -38,15 +39,17 @@ pub(super) fn text(
     table: &Table<'_>,
     input: &[u8; 32],
     input_len: usize,
-    every_call: bool,
+    options: &Options,
 ) -> String {
+    let preload = options.preload.as_ref();
     format!(
-        "procsys-patch {}\nrules sha256:{}\ninput sha256:{} {input_len}\nshim sha256:{}\n{}{LOCATOR}{LOCATOR_EMPTY}\n",
+        "procsys-patch {}\nrules sha256:{}\ninput sha256:{} {input_len}\nshim sha256:{}\n{}{}{LOCATOR}{LOCATOR_EMPTY}\n",
         env!("CARGO_PKG_VERSION"),
         hex(&digest(table.bytes())),
         hex(input),
-        shim_digest(Shim::fitting(table, every_call)),
-        if every_call { "option every-call\n" } else { "" },
+        shim_digest(Shim::fitting(table, options.every_call)),
+        if options.every_call { "option every-call\n" } else { "" },
+        preload.map_or(String::new(), |path| format!("option preload {path}\n")),
     )
 }
 
@@ -77,6 +80,8 @@ pub struct Claims {
     pub shim: Option<String>,
     /// Whether every call goes through the hook.
     pub every_call: bool,
+    /// The library that was added.
+    pub preload: Option<String>,
 }
 
 impl Claims {
@@ -91,6 +96,7 @@ impl Claims {
             input_len: len.parse().ok()?,
             shim: line("shim sha256:").map(str::to_owned),
             every_call: line("option every-call").is_some(),
+            preload: line("option preload ").map(str::to_owned),
         })
     }
 

@@ -5,6 +5,7 @@ use object::pod::{bytes_of, bytes_of_slice};
 use object::{LittleEndian as LE, U32, U64};
 use procsys_rules::Table;
 
+use super::needed::Needed;
 use super::room::{self, Room};
 use super::segment::{self, Contents, Extra};
 use super::{note, sections};
@@ -73,19 +74,27 @@ pub fn write(
     let room = room::find(image, count);
     let (base, offset, first) = addresses(image, &room)?;
     let text =
-        note::text(&purpose.table, &purpose.input, image.bytes.len(), purpose.options.every_call);
+        note::text(&purpose.table, &purpose.input, image.bytes.len(), purpose.options);
+    let preload = purpose.options.preload.as_deref();
+    let needed = preload.map(|path| Needed::plan(image, path)).transpose()?;
     let extra = Extra {
         note: &note::note(&text),
         moved: match &room {
             Room::InPlaceOfNotes(range) => &image.bytes[range.start as usize..range.end as usize],
             _ => &[],
         },
+        strings: needed.as_ref().map_or(&[], |n| &n.strings),
         headers: if room == Room::Segment { count * 56 } else { 0 },
     };
     let contents = segment::build(base, &purpose.table, &extra, purpose.options, detours)
         .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
-    let place = Place { room, base, offset, first, len: contents.bytes.len() as u64 };
+    let strings = needed.as_ref().and_then(Needed::old_strings);
+    let place = Place { room, base, offset, first, len: contents.bytes.len() as u64, strings };
     let mut edits = detoured(image, detours, &contents)?;
+    if let Some(needed) = &needed {
+        let (at, section) = needed.section(base + contents.strings.offset);
+        edits.set(at, &section);
+    }
     let table = place.table_offset(image, &contents);
     let headers = program_headers(image, &place, &contents, table);
     let mut header = *image.header;
@@ -174,6 +183,8 @@ pub(super) struct Place {
     first: u64,
     /// Its length in bytes.
     len: u64,
+    /// The address of the loader's names that have moved to the segment.
+    pub(super) strings: Option<u64>,
 }
 
 impl Place {

@@ -3,7 +3,8 @@
 //! gVisor computes AT_PHDR as the first segment's address plus e_phoff, so the
 //! table must lie at the same distance in the file as in memory. The table grows
 //! in place where zeros follow it, or moves to the zeros between the end of a
-//! read-only segment and its page's end; else notes make room for it.
+//! read-only segment and its page's end; else notes, and the interpreter's name,
+//! make room for it.
 
 use std::ops::Range;
 
@@ -24,8 +25,9 @@ const PAGE: u64 = 4096;
 pub(super) enum Room {
     /// Where it is: zeros follow it.
     InPlace,
-    /// Where it is: the notes that follow it (this range of the file) move to
-    /// the shim's segment. Nothing refers to notes but their headers.
+    /// Where it is: the notes that follow it (this range of the file), and the
+    /// interpreter's name, move to the shim's segment. Nothing refers to these
+    /// but their headers.
     InPlaceOfNotes(Range<u64>),
     /// In the zeros after a read-only segment: its index, its new length, and
     /// the table's offset.
@@ -59,8 +61,12 @@ fn beyond(image: &Image<'_>, size: u64) -> Option<Range<u64>> {
 
 fn in_place_of_notes(image: &Image<'_>, size: u64) -> Option<Room> {
     let wanted = beyond(image, size)?;
-    let note = |kind: u32| matches!(kind, object::elf::PT_NOTE | object::elf::PT_GNU_PROPERTY);
+    let note = |kind: u32| {
+        matches!(kind, object::elf::PT_NOTE | object::elf::PT_GNU_PROPERTY | object::elf::PT_INTERP)
+    };
     let touched = |o: u64, l: u64| l > 0 && o < wanted.end && o + l > wanted.start;
+    let interpreter = image.segments.iter().find(|s| s.p_type.get(LE) == object::elf::PT_INTERP);
+    let interpreter = interpreter.map(|s| s.file_range(LE));
     // All of every note segment that is touched moves.
     let end = image
         .segments
@@ -75,7 +81,8 @@ fn in_place_of_notes(image: &Image<'_>, size: u64) -> Option<Room> {
     let inside = |(o, l): (u64, u64)| o >= range.start && o + l <= range.end;
     let only_notes = image.sections.iter().all(|s| {
         let place = s.file_range(LE).unwrap_or((0, 0));
-        !overlaps(place) || (s.sh_type.get(LE) == object::elf::SHT_NOTE && inside(place))
+        let moves = s.sh_type.get(LE) == object::elf::SHT_NOTE || interpreter == Some(place);
+        !overlaps(place) || (moves && inside(place))
     });
     let whole =
         image.segments.iter().filter(|s| s.p_type.get(LE) != object::elf::PT_LOAD).all(|s| {

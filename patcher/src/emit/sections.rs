@@ -38,7 +38,8 @@ struct Builder<'a> {
 pub(super) fn tail(image: &Image<'_>, contents: &Contents, undo: &[u8], place: &Place) -> Tail {
     let (address, offset) = (place.base, place.offset);
     let mut headers: Vec<Section> = image.sections.iter().copied().collect();
-    for section in headers.iter_mut().filter(|s| s.sh_type.get(LE) == SHT_NOTE) {
+    let has_bytes = |s: &Section| s.sh_type.get(LE) != SHT_NOBITS && s.sh_size.get(LE) > 0;
+    for section in headers.iter_mut().filter(|s| has_bytes(s)) {
         if let Some((offset, address)) = place.moved(contents, section.sh_offset.get(LE)) {
             section.sh_offset = U64::new(LE, offset);
             section.sh_addr = U64::new(LE, address);
@@ -46,6 +47,14 @@ pub(super) fn tail(image: &Image<'_>, contents: &Contents, undo: &[u8], place: &
     }
     if headers.is_empty() {
         headers.push(header(SHT_NULL, 0, 0, 0, 0));
+    }
+    if let Some(old) = place.strings {
+        let is_it = |s: &&mut Section| s.sh_type.get(LE) == SHT_STRTAB && s.sh_addr.get(LE) == old;
+        if let Some(section) = headers.iter_mut().find(is_it) {
+            section.sh_addr = U64::new(LE, address + contents.strings.offset);
+            section.sh_offset = U64::new(LE, offset + contents.strings.offset);
+            section.sh_size = U64::new(LE, contents.strings.len);
+        }
     }
     let names = names_section(image).map_or_else(|| vec![0], |(_, bytes)| bytes.to_vec());
     let start = offset + contents.bytes.len() as u64;

@@ -38,6 +38,8 @@ pub(super) struct Contents {
     pub(super) trampolines: Part,
     /// Bytes of the input that had to move.
     pub(super) moved: Part,
+    /// Names for the loader.
+    pub(super) strings: Part,
     /// Room for the program headers.
     pub(super) headers: Part,
     /// The address of each detour's trampoline.
@@ -50,6 +52,8 @@ pub(super) struct Extra<'a> {
     pub(super) note: &'a [u8],
     /// Bytes of the input that have to move.
     pub(super) moved: &'a [u8],
+    /// Names for the loader, if they move.
+    pub(super) strings: &'a [u8],
     /// Bytes of program headers, if they go here.
     pub(super) headers: usize,
 }
@@ -81,6 +85,7 @@ pub(super) fn build(
     let rules = part(&mut bytes, table.bytes());
     let note = part(&mut bytes, extra.note);
     let moved = part(&mut bytes, extra.moved);
+    let strings = part(&mut bytes, extra.strings);
     let headers = part(&mut bytes, &vec![0; extra.headers]);
     bytes[HEADER_TABLE..][..4].copy_from_slice(&(rules.offset as u32).to_le_bytes());
     bytes[HEADER_TABLE_LEN..][..4].copy_from_slice(&(rules.len as u32).to_le_bytes());
@@ -102,5 +107,5 @@ pub(super) fn build(
     let code = code.finish()?;
     let trampolines = Part { offset: start, len: code.len() as u64 };
     bytes.extend_from_slice(&code);
-    Ok(Contents { bytes, shim, tables, rules, note, trampolines, moved, headers, entries })
+    Ok(Contents { bytes, shim, tables, rules, note, trampolines, moved, strings, headers, entries })
 }

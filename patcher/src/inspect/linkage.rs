@@ -1,13 +1,12 @@
 //! How is a file linked? Read also where the patcher refuses the file.
 
 use object::elf::{
-    DF_1_PIE, DT_FLAGS_1, DT_NEEDED, DT_SONAME, DT_STRSZ, DT_STRTAB, ET_DYN, ET_EXEC, FileHeader64,
-    PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD,
+    DF_1_PIE, DT_FLAGS_1, DT_SONAME, ET_DYN, ET_EXEC, FileHeader64, PF_X, PT_INTERP, PT_LOAD,
 };
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, ReadRef};
 
-use crate::elf::{Image, Kind};
+use crate::elf::{Dynamic, Image, Kind};
 use crate::error::Error;
 
 const LE: LittleEndian = LittleEndian;
@@ -39,7 +38,7 @@ impl Linkage {
 pub(super) fn read<'a>(bytes: &'a [u8]) -> Result<(Image<'a>, Linkage), Error> {
     let refused = match Image::parse(bytes) {
         Ok(image) => {
-            let linkage = Linkage { kind: image.kind.name(), ..Linkage::default() };
+            let linkage = linkage(&image);
             return Ok((image, linkage));
         }
         Err(refused) => refused,
@@ -82,24 +81,24 @@ fn linkage(image: &Image<'_>) -> Linkage {
         let end = memchr::memchr(0, bytes).unwrap_or(bytes.len());
         String::from_utf8_lossy(&bytes[..end]).into_owned()
     };
-    let segment = |kind: u32| image.segments.iter().find(|s| s.p_type.get(LE) == kind);
-    let interpreter = segment(PT_INTERP).and_then(|s| s.data(LE, image.bytes).ok()).map(text);
-    let entries = segment(PT_DYNAMIC).and_then(|s| s.dynamic(LE, image.bytes).ok().flatten());
-    let entries = entries.unwrap_or_default();
-    let value = |tag: i64| entries.iter().find(|d| d.d_tag.get(LE) == tag).map(|d| d.d_val.get(LE));
-    let strings = value(DT_STRTAB).and_then(|at| image.at(at)).unwrap_or_default();
-    let size = value(DT_STRSZ).and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
-    let strings = &strings[..size.min(strings.len())];
-    let needed = entries.iter().filter(|d| d.d_tag.get(LE) == DT_NEEDED);
-    let needed = needed.filter_map(|d| strings.get(usize::try_from(d.d_val.get(LE)).ok()?..));
+    let interpreter = image.segments.iter().find(|s| s.p_type.get(LE) == PT_INTERP);
+    let interpreter = interpreter.and_then(|s| s.data(LE, image.bytes).ok()).map(text);
+    let dynamic = Dynamic::read(image);
+    let value = |tag: i64| dynamic.as_ref().and_then(|d| d.value(tag));
     let is_pie = value(DT_FLAGS_1).is_some_and(|flags| flags & u64::from(DF_1_PIE) != 0);
-    let kind = match (image.kind, interpreter.is_some()) {
-        (Kind::Static, true) => "dynamic",
-        (Kind::Static, false) => "static",
+    let is_fixed = image.header.e_type.get(LE) == ET_EXEC;
+    let kind = match (is_fixed, interpreter.is_some()) {
+        (true, true) => Kind::Dynamic.name(),
+        (true, false) => Kind::Static.name(),
         // libc.so.6 has an interpreter, to print its version.
-        (Kind::StaticPie, true) if is_pie || value(DT_SONAME).is_none() => "dynamic PIE",
-        (Kind::StaticPie, false) if is_pie => "static-PIE",
-        (Kind::StaticPie, _) => "shared library",
+        (false, true) if is_pie || value(DT_SONAME).is_none() => Kind::DynamicPie.name(),
+        (false, false) if is_pie => Kind::StaticPie.name(),
+        (false, _) => "shared library",
     };
-    Linkage { kind, interpreter, needed: needed.map(text).collect(), strings: strings.to_vec() }
+    Linkage {
+        kind,
+        interpreter,
+        needed: dynamic.iter().flat_map(Dynamic::needed).collect(),
+        strings: dynamic.as_ref().map_or(&[][..], |d| d.strings).to_vec(),
+    }
 }

@@ -66,6 +66,7 @@ fn patched_json(patched: &WasPatched) -> Value {
         "version": claims.map(|c| &c.version),
         "by_this_tool": claims.map(Claims::are_ours),
         "every_call": claims.map(|c| c.every_call),
+        "preload": claims.and_then(|c| c.preload.as_ref()),
         "rules": patched.rules,
         "rules_sha256": claims.map(|c| &c.rules),
         "input_sha256": claims.map(|c| &c.input),

@@ -100,7 +100,8 @@ fn compare(base: &[u8], actual: &[u8]) -> Result<Verdict, Stop> {
     let original = patched.undone().map_err(|why| damaged(read::UNDO, why))?;
     let table = Table::new(patched.rules)
         .ok_or_else(|| damaged(read::RULES, "the rules can't be read".into()))?;
-    let options = Options { every_call: claims.every_call, dry_run: true };
+    let options =
+        Options { every_call: claims.every_call, preload: claims.preload.clone(), dry_run: true };
     let derived = derive(&original, table, &options, |derived| {
         if base != actual && derived.output.bytes != base {
             return Err(Stop::Unconfirmed);

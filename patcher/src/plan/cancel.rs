@@ -51,7 +51,8 @@ pub(super) fn cover(site: &Site, targets: &Targets) -> Option<Range<usize>> {
     let ends = site.code.get(site.index + 1).is_some_and(|i| i.code() == Code::Retnq);
     let away = run[LOOK - 1].near_branch_target() == site.address + 3;
     let entered = targets.all.iter().any(|&t| t > run[0].ip() && t <= site.address);
-    (same && flag && ends && away && !entered).then_some(start..site.index)
+    let written = targets.is_relocated(run[0].ip(), site.address);
+    (same && flag && ends && away && !entered && !written).then_some(start..site.index)
 }
 
 /// The part of the covered instructions that the trampoline does.

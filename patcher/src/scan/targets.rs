@@ -1,16 +1,17 @@
 //! Where can control come from? No detour may cover an address that is jumped to.
 //!
-//! Three sources are looked at: the direct branches of the function that holds
-//! the site; the tables that its indirect jumps may use; and, in all executable
-//! bytes, whatever reads as a call or jump from elsewhere to near a site, unless
-//! the function around it says that it is the inside of another instruction.
+//! Four sources are looked at: the direct branches of the function that holds
+//! the site; the tables that its indirect jumps may use; the addresses that the
+//! loader puts into data; and, in all executable bytes, whatever reads as a call
+//! or jump from elsewhere to near a site, unless the function around it says that
+//! it is the inside of another instruction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
 
 use super::{Functions, Site};
-use crate::elf::Image;
+use crate::elf::{Image, relocations};
 
 /// How far around a site targets are of interest, in bytes.
 pub const REACH: u64 = 40;
@@ -25,12 +26,20 @@ pub struct Targets {
     /// Those in functions that hold sites, to which control comes from outside
     /// of the function: compilers split off what is seldom run.
     pub from_outside: BTreeSet<u64>,
+    /// Words in code that the loader writes: they can't be covered.
+    pub relocated: BTreeSet<u64>,
 }
 
 impl Targets {
     /// Whether control may come to the address from elsewhere.
     pub fn contains(&self, address: u64) -> bool {
         self.all.contains(&address)
+    }
+
+    /// Whether the loader changes bytes between the addresses.
+    pub fn is_relocated(&self, from: u64, to: u64) -> bool {
+        let first = from.saturating_sub(relocations::WIDTH - 1);
+        first < to && self.relocated.range(first..to).next().is_some()
     }
 }
 
@@ -47,6 +56,7 @@ pub fn near(image: &Image<'_>, functions: &Functions<'_>, sites: &[Site]) -> Tar
         short_jumps(&mut sources, site, &mut targets);
     }
     let windows = Windows::around(image, sites);
+    relocated(image, &windows, &mut targets);
     for (start, bytes) in image.code() {
         long_branches(start, bytes, &windows, |source, target, function| {
             let is_outside = source < function.0 || source >= function.1;
@@ -57,6 +67,21 @@ pub fn near(image: &Image<'_>, functions: &Functions<'_>, sites: &[Site]) -> Tar
         });
     }
     targets
+}
+
+/// What relocations say: words in code that the loader writes, and addresses in
+/// functions that it writes elsewhere (tables of jumps in a PIE).
+fn relocated(image: &Image<'_>, windows: &Windows, targets: &mut Targets) {
+    let ends = [0, relocations::WIDTH - 1];
+    relocations::each(image, |relocation| {
+        if ends.iter().any(|end| windows.find(relocation.address.wrapping_add(*end)).is_some()) {
+            targets.relocated.insert(relocation.address);
+        }
+        if let Some(target) = relocation.target.filter(|&t| windows.find(t).is_some()) {
+            targets.all.insert(target);
+            targets.from_outside.insert(target);
+        }
+    });
 }
 
 /// Tells bytes that read as a jump from jumps.
