@@ -2,6 +2,7 @@
 //!
 //! - `PROCSYS_DISABLE=1`: do nothing at all;
 //! - `PROCSYS_PROFILE=NAME`: a built-in profile in the place of the default one;
+//!   without it, a program that procsys-patch patched brings its own rules;
 //! - `PROCSYS_RULES=FILE`: a compiled table in its place (docs/decisions-preload.md
 //!   says why it is compiled);
 //! - `PROCSYS_TRACE=FILE`: a line for each repair;
@@ -17,8 +18,9 @@ use procsys_rules::Table;
 use procsys_rules::table::Kind;
 
 use crate::early::Early;
+use crate::go::Program;
 use crate::kernel::{Raw, nr};
-use crate::{environment, go, libc, next};
+use crate::{environment, libc, next};
 
 /// The built-in profiles: name and table.
 const PROFILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
@@ -57,8 +59,13 @@ extern "C" fn at_load() {
     if is_secure() || own.value(b"PROCSYS_DISABLE").is_some_and(|v| v == b"1") {
         return;
     }
+    let program = main_program();
+    let patched = program.as_ref().and_then(Program::rules);
     let table = match (own.value(b"PROCSYS_RULES"), own.value(b"PROCSYS_PROFILE")) {
         (Some(file), None) => map(file),
+        (None, None) if let Some(rules) = patched => Table::new(rules).unwrap_or_else(|| {
+            fail(b"the rules in the patched program are not of this library's version", &[])
+        }),
         (None, name) => built_in(name.unwrap_or(DEFAULT.as_bytes())),
         (Some(_), Some(_)) => {
             fail(b"PROCSYS_RULES and PROCSYS_PROFILE: expected one, the file holds all rules", &[])
@@ -75,7 +82,9 @@ extern "C" fn at_load() {
     if is_propagated {
         own.keep();
     }
-    warn_of_go();
+    if patched.is_none() && program.is_some_and(|p| p.is_go()) {
+        warn_of_go();
+    }
     install(table);
 }
 
@@ -112,15 +121,13 @@ fn is_secure() -> bool {
 /// Go makes its system calls by instructions of its own, past libc: that is said,
 /// as a program that runs half repaired would be hard to understand.
 fn warn_of_go() {
+    say(b"a Go program: its own system calls are not reached; use procsys-patch", &[]);
+}
+
+fn main_program() -> Option<Program> {
     const AT_PHDR: usize = 3;
     const AT_PHNUM: usize = 5;
-    let (Some(headers), Some(count)) = (auxiliary(AT_PHDR), auxiliary(AT_PHNUM)) else { return };
-    if go::is_go(headers, count) {
-        say(
-            b"a Go program: its own system calls are not reached; link it statically and use procsys-patch",
-            &[],
-        );
-    }
+    Some(Program::new(auxiliary(AT_PHDR)?, auxiliary(AT_PHNUM)?))
 }
 
 fn built_in(name: &[u8]) -> Table<'static> {

@@ -1,24 +1,56 @@
-//! Is the program written in Go? Its linker leaves a note (source: Go,
-//! src/cmd/link/internal/ld/elf.go: ELF_NOTE_GO_NAME, ELF_NOTE_GOBUILDID_TAG).
+//! What is the main program? Written in Go, or patched already?
+//!
+//! Go's linker leaves a note (source: Go, src/cmd/link/internal/ld/elf.go:
+//! ELF_NOTE_GO_NAME, ELF_NOTE_GOBUILDID_TAG). procsys-patch leaves a segment that
+//! starts with its name (patcher/shim/layout.rs).
 
 use crate::next::Header;
 
+const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 const PT_PHDR: u32 = 6;
+/// `PF_R | PF_X`.
+const READ_EXECUTE: u32 = 5;
 
-/// `headers` and `count` are the kernel's AT_PHDR and AT_PHNUM.
-pub(crate) fn is_go(headers: usize, count: usize) -> bool {
-    // SAFETY: the kernel's own word on where the program headers are.
-    let all = unsafe { core::slice::from_raw_parts(headers as *const Header, count) };
-    let linked = all.iter().find(|h| h.kind == PT_PHDR).map_or(headers, |h| h.address);
-    let base = headers.wrapping_sub(linked);
-    all.iter().filter(|h| h.kind == PT_NOTE).any(|note| {
-        // SAFETY: a note lies in a loaded, readable segment, and has that size.
-        let bytes = unsafe {
-            core::slice::from_raw_parts(base.wrapping_add(note.address) as *const u8, note.memory)
-        };
-        has_go(bytes)
-    })
+/// The main program, by the kernel's AT_PHDR and AT_PHNUM.
+pub(crate) struct Program {
+    headers: &'static [Header],
+    base: usize,
+}
+
+impl Program {
+    pub(crate) fn new(headers: usize, count: usize) -> Self {
+        // SAFETY: the kernel's own word on where the program headers are; they
+        // stay mapped as long as the program runs.
+        let all = unsafe { core::slice::from_raw_parts(headers as *const Header, count) };
+        let linked = all.iter().find(|h| h.kind == PT_PHDR).map_or(headers, |h| h.address);
+        Self { headers: all, base: headers.wrapping_sub(linked) }
+    }
+
+    pub(crate) fn is_go(&self) -> bool {
+        self.headers.iter().filter(|h| h.kind == PT_NOTE).any(|note| has_go(self.bytes(note)))
+    }
+
+    /// The compiled rules in a program that procsys-patch has patched.
+    pub(crate) fn rules(&self) -> Option<&'static [u8]> {
+        /// Offsets of the header's fields: where the rules are, and their length.
+        const FIELDS: [usize; 2] = [16, 20];
+        let code = self.headers.iter().filter(|h| h.kind == PT_LOAD && h.flags == READ_EXECUTE);
+        let image = code.map(|h| self.bytes(h)).find(|bytes| bytes.starts_with(b"procsysX"))?;
+        let [at, len] = FIELDS.map(|field| {
+            let word = image.get(field..).and_then(|rest| rest.first_chunk());
+            word.map_or(0, |word| u32::from_le_bytes(*word) as usize)
+        });
+        image.get(at..at.checked_add(len)?)
+    }
+
+    /// A segment's bytes.
+    fn bytes(&self, segment: &Header) -> &'static [u8] {
+        let start = self.base.wrapping_add(segment.address) as *const u8;
+        // SAFETY: notes and code of the program are mapped to be read, with that
+        // size, as long as it runs.
+        unsafe { core::slice::from_raw_parts(start, segment.memory) }
+    }
 }
 
 /// Looks through a segment of notes: sizes of name and contents, type, name.

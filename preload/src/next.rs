@@ -149,7 +149,7 @@ struct Info {
 #[repr(C)]
 pub(crate) struct Header {
     pub(crate) kind: u32,
-    flags: u32,
+    pub(crate) flags: u32,
     offset: u64,
     pub(crate) address: usize,
     physical: u64,

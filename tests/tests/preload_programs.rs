@@ -63,8 +63,7 @@ fn go_is_told_apart() {
     command.arg("--version").env("LD_PRELOAD", library());
     let outcome = finish(command);
     assert!(outcome.success(), "{outcome}");
-    let line = "procsys: a Go program: its own system calls are not reached; link it statically \
-                and use procsys-patch\n";
+    let line = "procsys: a Go program: its own system calls are not reached; use procsys-patch\n";
     assert_eq!(outcome.stderr, line);
     let mut command = Command::new("/bin/true");
     command.env("LD_PRELOAD", library());

@@ -23,7 +23,7 @@ const PAGE: u64 = 4096;
 /// Where the table goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Room {
-    /// Where it is: zeros follow it.
+    /// Where it is: zeros follow it, or the old section headers.
     InPlace,
     /// Where it is: the notes that follow it (this range of the file), and the
     /// interpreter's name, move to the shim's segment. Nothing refers to these
@@ -95,7 +95,13 @@ fn in_place_of_notes(image: &Image<'_>, size: u64) -> Option<Room> {
 
 fn in_place(image: &Image<'_>, size: u64) -> Option<Room> {
     let wanted = beyond(image, size)?;
-    is_free(image, wanted.start, wanted.end).then_some(Room::InPlace)
+    // Go's linker puts the section headers there; they are written anew at the end.
+    let headers = image.header.e_shoff.get(LE);
+    let headers = headers..headers.checked_add(u64::from(image.header.e_shnum.get(LE)) * 64)?;
+    let is_old = headers.contains(&wanted.start) && wanted.end <= headers.end;
+    let has_place = is_free(image, wanted.start, wanted.end)
+        || is_old && is_unclaimed(image, wanted.start, wanted.end);
+    has_place.then_some(Room::InPlace)
 }
 
 fn in_tail(image: &Image<'_>, index: usize, segment: &Segment, size: u64) -> Option<Room> {
@@ -119,7 +125,16 @@ fn in_tail(image: &Image<'_>, index: usize, segment: &Segment, size: u64) -> Opt
 fn is_free(image: &Image<'_>, from: u64, to: u64) -> bool {
     let zero =
         image.bytes.get(from as usize..to as usize).is_some_and(|b| b.iter().all(|&b| b == 0));
-    let overlaps = |start: u64, len: u64| len > 0 && start < to && start + len > from;
+    zero && is_unclaimed(image, from, to) && !overlaps(image.header.e_shoff.get(LE), 64, from, to)
+}
+
+fn overlaps(start: u64, len: u64, from: u64, to: u64) -> bool {
+    len > 0 && start < to && start.saturating_add(len) > from
+}
+
+/// Whether no section or segment has a stretch of the file.
+fn is_unclaimed(image: &Image<'_>, from: u64, to: u64) -> bool {
+    let overlaps = |start: u64, len: u64| overlaps(start, len, from, to);
     let in_section =
         image.sections.iter().filter_map(|s| s.file_range(LE)).any(|(o, l)| overlaps(o, l));
     let is_load = |s: &&Segment| s.p_type.get(LE) == object::elf::PT_LOAD;
@@ -128,5 +143,5 @@ fn is_free(image: &Image<'_>, from: u64, to: u64) -> bool {
         // The first segment has the headers; what counts there is its sections.
         offset != 0 && overlaps(offset, len)
     });
-    zero && !in_section && !in_segment && !overlaps(image.header.e_shoff.get(LE), 64)
+    !in_section && !in_segment
 }
