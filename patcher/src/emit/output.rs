@@ -73,8 +73,7 @@ pub fn write(
     let count = image.segments.len() + 1;
     let room = room::find(image, count);
     let (base, offset, first) = addresses(image, &room)?;
-    let text =
-        note::text(&purpose.table, &purpose.input, image.bytes.len(), purpose.options);
+    let text = note::text(&purpose.table, &purpose.input, image.bytes.len(), purpose.options);
     let preload = purpose.options.preload.as_deref();
     let needed = preload.map(|path| Needed::plan(image, path)).transpose()?;
     let extra = Extra {
