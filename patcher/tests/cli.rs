@@ -55,7 +55,10 @@ fn dynamic_executables_and_libraries() {
     let place = Place::new();
     let dynamic = fs::read(place.compile("dynamic", HELLO_C, &[])).expect("it was built");
     let message = refused(&dynamic);
-    assert!(message.contains("dynamic executable: use LD_PRELOAD=libprocsys.so"), "{message}");
+    assert!(
+        message.contains("without system calls of its own: use LD_PRELOAD=libprocsys.so"),
+        "{message}"
+    );
     let library = "int main(void) { return 0; }";
     let library = place.compile("library.so", library, &["-shared", "-fPIC"]);
     let message = refused(&fs::read(library).expect("it was built"));

@@ -72,13 +72,29 @@ pub fn goroot() -> PathBuf {
     root
 }
 
-/// The static test program of `package`, built once per Go version and kept in
-/// the user's cache directory.
+/// How a test program is linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Linked {
+    /// Static, without C.
+    Static,
+    /// With libc.so.6, by Go's own linker, at fixed addresses.
+    Dynamic,
+    /// With libc.so.6, by the system's linker, position-independent.
+    DynamicPie,
+}
+
+/// The test program of `package`, built once per Go version and kept in the
+/// user's cache directory.
 ///
 /// # Panics
 /// When it can't be built; the compiler's messages are shown.
-pub fn test_program(goroot: &Path, package: &str) -> PathBuf {
-    let program = cache(goroot).join(format!("{}.test", package.replace('/', "_")));
+pub fn test_program(goroot: &Path, package: &str, linked: Linked) -> PathBuf {
+    let (end, cgo, flags): (_, _, &[&str]) = match linked {
+        Linked::Static => ("test", "0", &[]),
+        Linked::Dynamic => ("dynamic.test", "1", &[]),
+        Linked::DynamicPie => ("pie.test", "1", &["-buildmode=pie", "-ldflags=-linkmode=external"]),
+    };
+    let program = cache(goroot).join(format!("{}.{end}", package.replace('/', "_")));
     if program.exists() {
         return program;
     }
@@ -87,8 +103,8 @@ pub fn test_program(goroot: &Path, package: &str) -> PathBuf {
     let unfinished = program.with_extension(format!("{}.unfinished", std::process::id()));
     println!("building the test program of {package} (kept for the next run)");
     let mut command = go(goroot);
-    command.args(["test", "-c", "-o"]).arg(&unfinished).arg(".");
-    command.current_dir(goroot.join("src").join(package)).env("CGO_ENABLED", "0");
+    command.args(["test", "-c"]).args(flags).arg("-o").arg(&unfinished).arg(".");
+    command.current_dir(goroot.join("src").join(package)).env("CGO_ENABLED", cgo);
     let outcome = run(&mut command, Duration::from_secs(300));
     assert!(outcome.success(), "{command:?}\n{outcome}");
     std::fs::rename(&unfinished, &program).expect("the cache directory is writable");

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use procsys_tests::gosuites::{SuiteRun, goroot, run_suite, test_program};
+use procsys_tests::gosuites::{Linked, SuiteRun, goroot, run_suite, test_program};
 use procsys_tests::patch;
 
 /// The packages that stand closest to the kernel, in two lanes of about the
@@ -30,7 +30,7 @@ fn gos_own_suites_end_as_they_do_unpatched() {
     std::fs::create_dir_all(&folder).expect("the temporary directory is writable");
     // One after the other: the compiler uses both cores by itself.
     for package in LANES.concat() {
-        test_program(&goroot, package);
+        test_program(&goroot, package, Linked::Static);
     }
     let reports: Vec<Report> = std::thread::scope(|scope| {
         let lanes = LANES.map(|packages| {
@@ -65,7 +65,7 @@ struct Report {
 /// that depends on the machine's mood can fail on either side.
 fn compare(goroot: &Path, folder: &Path, package: &str) -> Report {
     const TRIES: usize = 3;
-    let stock = test_program(goroot, package);
+    let stock = test_program(goroot, package, Linked::Static);
     let first = run_suite(goroot, package, &stock, LIMIT);
     let mut report = Report { lines: String::new(), total: first.total(), failure: None };
     for name in first.names("FAIL") {
