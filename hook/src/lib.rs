@@ -31,7 +31,9 @@ mod retry;
 mod stat;
 
 pub use kernel::{Kernel, nr};
-pub use memory::{PATH_MAX, Scratch, text};
+pub use memory::{PATH_MAX, Scratch, readable};
+pub use redirect::without_directories;
+pub use report::TMPFS_MAGIC;
 
 use procsys_rules::table::{Kind, Table};
 

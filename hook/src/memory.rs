@@ -38,7 +38,7 @@ const PAGE: usize = 4096;
 /// `rt_sigprocmask` with a `how` that does not exist copies the new mask in
 /// first (EFAULT), then refuses `how` (EINVAL), and changes nothing (Linux,
 /// kernel/signal.c; gVisor, pkg/sentry/syscalls/linux/sys_signal.go).
-fn readable(kernel: &impl Kernel, address: usize) -> bool {
+pub fn readable(kernel: &impl Kernel, address: usize) -> bool {
     const NO_SUCH_HOW: usize = 99;
     const EINVAL: isize = -22;
     kernel.call(nr::RT_SIGPROCMASK, [NO_SUCH_HOW, address & !7, 0, 8, 0, 0]) == EINVAL
@@ -59,7 +59,7 @@ pub(crate) fn store(kernel: &impl Kernel, address: usize, from: &[u8]) -> Result
 
 /// Copies a NUL-terminated text into `buffer`, NUL included. `None` when the
 /// memory can't be read or the text does not fit.
-pub fn text<'b>(kernel: &impl Kernel, address: usize, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+pub(crate) fn text<'b>(kernel: &impl Kernel, address: usize, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
     let mut have = 0;
     while have < buffer.len() {
         let from = address.checked_add(have)?;

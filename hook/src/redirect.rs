@@ -1,6 +1,6 @@
 //! Redirect: another path prefix takes the place of one, before the call.
 
-use procsys_rules::calls::{self, PathArg};
+use procsys_rules::calls;
 use procsys_rules::path;
 use procsys_rules::table::{Kind, Rule, Table};
 
@@ -27,22 +27,29 @@ pub(crate) fn apply(
         let Some(text) = path.get_mut(..len) else { continue };
         let redirects = || table.rules().filter(|r| r.kind() == Some(Kind::Redirect));
         if redirects().any(|rule| rewrite(kernel, rule, dirfd, text, out)) {
-            replace(&mut changed, arg, out.as_ptr() as usize);
+            if let Some(place) = changed.args.get_mut(usize::from(arg.path)) {
+                *place = out.as_ptr() as usize;
+            }
         }
     }
+    without_directories(call, &mut changed);
     if changed == *call { Before::Pass } else { Before::Replace(changed) }
 }
 
-/// Puts an absolute path in the place of an argument.
-fn replace(call: &mut Call, arg: PathArg, address: usize) {
-    if let Some(path) = call.args.get_mut(usize::from(arg.path)) {
-        *path = address;
-    }
-    // An absolute path does not look at the descriptor, except with the
-    // RESOLVE_ flags of openat2, which then refuse it as they would any other.
-    let dirfd = arg.dirfd.and_then(|position| call.args.get_mut(usize::from(position)));
-    if let Some(dirfd) = dirfd {
-        *dirfd = AT_FDCWD;
+/// Takes the directory away from each path that is not the one of `before`: the
+/// new one is absolute and does not look at it, except with the RESOLVE_ flags of
+/// openat2, which then refuse it as they would any other.
+pub fn without_directories(before: &Call, changed: &mut Call) {
+    let paths = calls::shape(before.nr).map(|shape| shape.paths).unwrap_or_default();
+    for arg in paths.into_iter().flatten() {
+        let position = usize::from(arg.path);
+        if before.args.get(position) == changed.args.get(position) {
+            continue;
+        }
+        let dirfd = arg.dirfd.and_then(|dirfd| changed.args.get_mut(usize::from(dirfd)));
+        if let Some(dirfd) = dirfd {
+            *dirfd = AT_FDCWD;
+        }
     }
 }
 

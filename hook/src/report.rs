@@ -7,6 +7,9 @@ use procsys_rules::table::{Kind, Table};
 use crate::kernel::{AT_SYMLINK_NOFOLLOW, Fd, Kernel, O_NOFOLLOW, O_PATH, nr};
 use crate::{Call, emulate, identity, locate, stat};
 
+/// `TMPFS_MAGIC` (include/uapi/linux/magic.h): the type of the file system that
+/// memory files are on.
+pub const TMPFS_MAGIC: u64 = 0x0102_1994;
 /// Where `st_ino` lies in a `struct stat`, in bytes.
 const STAT_INO: usize = 8;
 /// Where `stx_ino` lies in a `struct statx`, in bytes.
@@ -46,8 +49,6 @@ pub(crate) fn success(kernel: &impl Kernel, table: Table<'_>, call: &Call) -> bo
 
 /// Whether the answer in a `struct statfs` is that of a memory file's file system.
 fn is_tmpfs(kernel: &impl Kernel, call: &Call, buffer: u8) -> bool {
-    /// `TMPFS_MAGIC` (include/uapi/linux/magic.h).
-    const TMPFS_MAGIC: u64 = 0x0102_1994;
     let Some(&address) = call.args.get(usize::from(buffer)) else { return false };
     let mut kind = [0; 8];
     kernel.load(address, &mut kind);

@@ -15,12 +15,12 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use procsys_hook::Kernel;
 use procsys_rules::Table;
-use procsys_rules::table::Kind;
 
 use crate::early::Early;
 use crate::go::Program;
 use crate::kernel::{Raw, nr};
-use crate::{environment, libc, next};
+use crate::next::{self, Header};
+use crate::{auxiliary, entry, environment, libc, readable, redirect};
 
 /// The built-in profiles: name and table.
 const PROFILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
@@ -28,7 +28,7 @@ const PROFILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/profiles.
 const DEFAULT: &str = include!(concat!(env!("OUT_DIR"), "/default.rs"));
 
 static TABLE: Early<Option<Table<'static>>> = Early::new(None);
-static HAS_REDIRECTS: AtomicBool = AtomicBool::new(false);
+static IS_SETTLED: AtomicBool = AtomicBool::new(false);
 static TRACE: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 
 /// The rules; `None` before they are read, and where they are disabled.
@@ -37,9 +37,9 @@ pub(crate) fn table() -> Option<Table<'static>> {
     *TABLE.get()
 }
 
-/// Whether paths have to be looked at before a call is made.
-pub(crate) fn has_redirects() -> bool {
-    HAS_REDIRECTS.load(Ordering::Relaxed)
+/// Whether what was asked for has been read: nothing of it changes any more.
+pub(crate) fn is_settled() -> bool {
+    IS_SETTLED.load(Ordering::Acquire)
 }
 
 /// The name of the trace file, ended by NUL.
@@ -55,12 +55,18 @@ static AT_LOAD: extern "C" fn() = at_load;
 /// Runs before main, and before the threads and handlers of the program.
 extern "C" fn at_load() {
     next::note_objects();
+    let given = auxiliary::read(libc::environment());
     let own = environment::Own::read(libc::environment());
-    if is_secure() || own.value(b"PROCSYS_DISABLE").is_some_and(|v| v == b"1") {
-        return;
+    if !given.is_secure && own.value(b"PROCSYS_DISABLE") != Some(b"1") {
+        start(&own, &given);
     }
-    let program = main_program();
-    let patched = program.as_ref().and_then(Program::rules);
+    IS_SETTLED.store(true, Ordering::Release);
+}
+
+/// Reads what is asked for, and does so from here on.
+fn start(own: &environment::Own, given: &auxiliary::Given) {
+    let program = Program::new(given.headers);
+    let patched = program.rules();
     let table = match (own.value(b"PROCSYS_RULES"), own.value(b"PROCSYS_PROFILE")) {
         (Some(file), None) => map(file),
         (None, None) if let Some(rules) = patched => Table::new(rules).unwrap_or_else(|| {
@@ -82,52 +88,16 @@ extern "C" fn at_load() {
     if is_propagated {
         own.keep();
     }
-    if patched.is_none() && program.is_some_and(|p| p.is_go()) {
+    if patched.is_none() && program.is_go() {
         warn_of_go();
     }
-    install(table);
-}
-
-/// A word that the kernel gave the program (getauxval(3)): read from the vector
-/// behind the environment.
-fn auxiliary(kind: usize) -> Option<usize> {
-    let mut word = libc::environment().cast::<usize>();
-    if word.is_null() {
-        return None;
-    }
-    // SAFETY: before main the environment is still where the kernel put it: its
-    // pointers, a null, and pairs of words until one of type 0.
-    unsafe {
-        while word.read() != 0 {
-            word = word.add(1);
-        }
-        word = word.add(1);
-        while word.read() != 0 {
-            if word.read() == kind {
-                return Some(word.add(1).read());
-            }
-            word = word.add(2);
-        }
-    }
-    None
-}
-
-/// Whether the program runs with more rights than its caller.
-fn is_secure() -> bool {
-    const AT_SECURE: usize = 23;
-    auxiliary(AT_SECURE).is_some_and(|secure| secure != 0)
+    install(table, given.headers);
 }
 
 /// Go makes its system calls by instructions of its own, past libc: that is said,
 /// as a program that runs half repaired would be hard to understand.
 fn warn_of_go() {
     say(b"a Go program: its own system calls are not reached; use procsys-patch", &[]);
-}
-
-fn main_program() -> Option<Program> {
-    const AT_PHDR: usize = 3;
-    const AT_PHNUM: usize = 5;
-    Some(Program::new(auxiliary(AT_PHDR)?, auxiliary(AT_PHNUM)?))
 }
 
 fn built_in(name: &[u8]) -> Table<'static> {
@@ -164,9 +134,11 @@ fn map(file: &[u8]) -> Table<'static> {
     }
 }
 
-fn install(table: Table<'static>) {
-    let redirects = table.rules().any(|r| r.kind() == Some(Kind::Redirect));
-    HAS_REDIRECTS.store(redirects, Ordering::Relaxed);
+fn install(table: Table<'static>, headers: &[Header]) {
+    entry::prepare();
+    if redirect::note(table) > 0 {
+        readable::note(headers);
+    }
     // SAFETY: before main, and nobody keeps a reference to it.
     *unsafe { TABLE.set() } = Some(table);
 }

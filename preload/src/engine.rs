@@ -1,12 +1,14 @@
 //! One interposed call: the way through the hook that all of them take.
 
 use core::cell::Cell;
+use core::ptr::copy_nonoverlapping;
 
 use procsys_hook::{Before, Call, Kernel};
 use procsys_rules::{Table, calls};
 
 use crate::kernel::Raw;
 use crate::libc::{errno, set_errno};
+use crate::redirect::{self, Meaning};
 use crate::{config, filter, pool, stack, trace};
 
 /// Makes the call as libc would: -1 and errno for a failure.
@@ -25,10 +27,9 @@ pub(crate) fn call(nr: usize, given: &[usize]) -> Call {
 /// Makes a call with what the rules say before and after it. Result and errno
 /// are as libc gives them.
 pub(crate) fn run(call: &Call, make: Make<'_>) -> isize {
-    if config::has_redirects()
-        && let Some(table) = config::table()
-        && filter::may_be_redirected(table, call)
-        && let Some(result) = redirected(table, call, make)
+    if redirect::is_any()
+        && let Some(meanings) = redirect::meanings(call)
+        && let Some(result) = redirected(call, &meanings, make)
     {
         return result;
     }
@@ -36,13 +37,44 @@ pub(crate) fn run(call: &Call, make: Make<'_>) -> isize {
     settle(call, before, make(call))
 }
 
-/// As [`run`], where a redirect names a path of the call; otherwise `None`, and
-/// nothing has been done. A frame of its own: the stack may be a small one.
+/// As [`run`], where a redirect may mean a path of the call; `None` where none
+/// does, and nothing has been done.
+#[inline(never)]
+fn redirected(call: &Call, meanings: &[Meaning; 6], make: Make<'_>) -> Option<isize> {
+    if meanings.iter().any(|meaning| matches!(meaning, Meaning::Unknown)) {
+        return config::table().and_then(|table| shown_before(table, call, make));
+    }
+    let new = |meaning: &Meaning| match meaning {
+        Meaning::Below(new) => Some(*new),
+        _ => None,
+    };
+    let before = errno();
+    let mut result = -1;
+    let len = meanings.iter().filter_map(new).map(|new| new.len()).sum();
+    stack::with_room(len, &mut |mut room: *mut u8| {
+        let mut changed = *call;
+        for (arg, meaning) in changed.args.iter_mut().zip(meanings) {
+            let Some(new) = new(meaning) else { continue };
+            *arg = room as usize;
+            // SAFETY: the room has the sum of all lengths.
+            unsafe {
+                new.write(room);
+                room = room.add(new.len());
+            }
+        }
+        procsys_hook::without_directories(call, &mut changed);
+        trace::redirected(call, &changed);
+        result = settle(&changed, before, make(&changed));
+    });
+    Some(result)
+}
+
+/// Shows the call to the hook. A frame of its own: the stack may be a small one.
 #[cold]
 #[inline(never)]
-fn redirected(table: Table<'_>, call: &Call, make: Make<'_>) -> Option<isize> {
+fn shown_before(table: Table<'_>, call: &Call, make: Make<'_>) -> Option<isize> {
     let before = errno();
-    let mut held = pool::take();
+    let mut held = pool::take()?;
     let mut decision = Before::Pass;
     held.run(|scratch| decision = procsys_hook::before(&Raw, table, scratch, call));
     let Before::Replace(changed) = decision else { return None };
@@ -56,7 +88,7 @@ fn redirected(table: Table<'_>, call: &Call, make: Make<'_>) -> Option<isize> {
         for (arg, &len) in copied.args.iter_mut().zip(&lens).filter(|(_, len)| **len > 0) {
             // SAFETY: the room has the sum of all lengths; the slot is held.
             unsafe {
-                core::ptr::copy_nonoverlapping(*arg as *const u8, room, len);
+                copy_nonoverlapping(*arg as *const u8, room, len);
                 *arg = room as usize;
                 room = room.add(len);
             }
@@ -107,7 +139,9 @@ pub(crate) fn settle(call: &Call, before: i32, result: isize) -> isize {
 #[inline(never)]
 fn shown_to_the_hook(table: Table<'_>, call: &Call, before: i32, raw: isize) -> isize {
     let mut answer = procsys_hook::Answer { result: raw, is_repaired: false };
-    pool::take().run(|scratch| answer = procsys_hook::repair(&Raw, table, scratch, call, raw));
+    if let Some(mut held) = pool::take() {
+        held.run(|scratch| answer = procsys_hook::repair(&Raw, table, scratch, call, raw));
+    }
     if answer.is_repaired {
         trace::repaired(call, raw, answer.result);
     }

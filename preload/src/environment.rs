@@ -14,7 +14,7 @@ const LIBRARY: &[u8] = b"libprocsys.so";
 /// The most variables that are kept.
 const MOST: usize = 8;
 /// Bytes for their texts.
-const ROOM: usize = 8192;
+const ROOM: usize = 4096;
 
 /// Texts `NAME=value`, each ended by NUL: a copy, since programs write over
 /// their environment (to show another title).
@@ -98,7 +98,7 @@ impl Own {
                 // SAFETY: before main: only this thread is here.
                 match unsafe { TEXTS.set() }.get_mut(len) {
                     Some(place) => *place = byte,
-                    None => config::fail(b"LD_PRELOAD and PROCSYS_* take more than 8 KiB", &[]),
+                    None => config::fail(b"LD_PRELOAD and PROCSYS_* take more than 4 KiB", &[]),
                 }
                 len += 1;
             }

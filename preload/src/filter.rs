@@ -1,13 +1,11 @@
 //! Which answers can concern a rule? Asked at every call: no slot, a few
-//! compares, and no system call but for redirects. Whatever is in doubt goes to the hook.
+//! compares, and no system call. Whatever is in doubt goes to the hook.
 
-use procsys_hook::Call;
+use procsys_hook::{Call, TMPFS_MAGIC};
 use procsys_rules::calls::{Question, SHAPES, Shape};
 use procsys_rules::reach::{MARKED_MODES, PROCFS_ROOT_MODE, STAT_MODE, STATX_MODE};
 use procsys_rules::table::{Kind, Table};
 use procsys_rules::{errno, path};
-
-use crate::kernel::Raw;
 
 /// For each call number one more than its place among the shapes, or 0: they
 /// are asked for at every call.
@@ -21,33 +19,9 @@ static PLACES: [u8; 512] = {
     places
 };
 
-fn shape(nr: usize) -> Option<&'static Shape> {
+/// As [`procsys_rules::calls::shape`], without a search.
+pub(crate) fn shape(nr: usize) -> Option<&'static Shape> {
     SHAPES.get(usize::from(*PLACES.get(nr)?).checked_sub(1)?)
-}
-
-/// Whether a redirect can concern the call: a path of its has a component that
-/// a redirected prefix ends in. One system call for a path of up to 63 bytes; a
-/// long one goes to the hook unread.
-pub(crate) fn may_be_redirected(table: Table<'_>, call: &Call) -> bool {
-    shape(call.nr).is_some_and(|shape| {
-        shape.paths.into_iter().flatten().any(|arg| {
-            let address = call.args.get(usize::from(arg.path)).copied().unwrap_or(0);
-            let mut room = [0; 64];
-            match procsys_hook::text(&Raw, address, &mut room) {
-                Some(text) => has_last_component(table, text),
-                None => true,
-            }
-        })
-    })
-}
-
-/// Whether a component of `text`, which ends in NUL, is the last of a redirect's prefix.
-fn has_last_component(table: Table<'_>, text: &[u8]) -> bool {
-    let given = || text.split(|&b| b == b'/' || b == 0);
-    table
-        .rules()
-        .filter(|r| r.kind() == Some(Kind::Redirect))
-        .any(|r| path::last(r.path()).is_some_and(|last| given().any(|c| c == last)))
 }
 
 /// Whether a rule can concern this failure.
@@ -106,7 +80,7 @@ pub(crate) fn success(call: &Call) -> bool {
     let (buffer, offset) = match shape(call.nr).map(|s| s.question) {
         Some(Question::Stat(buffer) | Question::StatAt(buffer, _)) => (buffer, STAT_MODE),
         Some(Question::Statx(buffer, _)) => (buffer, STATX_MODE),
-        Some(Question::Statfs(_)) => return true,
+        Some(Question::Statfs(buffer)) => return is_memory_file_system(call, buffer),
         _ => return false,
     };
     let Some(&address) = call.args.get(usize::from(buffer)) else { return false };
@@ -114,4 +88,12 @@ pub(crate) fn success(call: &Call) -> bool {
     // SAFETY: the call succeeded, so its structure is there.
     let mode = unsafe { at.read_unaligned() };
     mode == PROCFS_ROOT_MODE || MARKED_MODES.contains(&mode)
+}
+
+/// Whether a `struct statfs` is of the file system that memory files are on.
+fn is_memory_file_system(call: &Call, buffer: u8) -> bool {
+    let Some(&address) = call.args.get(usize::from(buffer)) else { return false };
+    // SAFETY: the call succeeded, so its structure is there.
+    let kind = unsafe { (address as *const u64).read_unaligned() };
+    kind == TMPFS_MAGIC
 }

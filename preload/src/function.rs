@@ -3,15 +3,16 @@
 //!
 //! All of them take integers and pointers alone, at most six: on x86-64 these
 //! are in six registers, whatever their types, also where libc's function is
-//! variadic (System V ABI for x86-64, 3.2.3 and 3.5.7). So one function serves
-//! them all, and a line of the lists costs some sixty bytes with its tables.
+//! variadic (System V ABI for x86-64, 3.2.3 and 3.5.7). So one way in serves
+//! them all ([`crate::entry`]), and a line of the lists costs some sixty bytes
+//! with its tables.
 
-use core::arch::naked_asm;
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use procsys_hook::Call;
+use procsys_rules::calls::{SHAPES, Shape};
+use procsys_rules::reach::{After, Reach};
 
-use crate::engine;
 use crate::next::{Name, Next};
 
 /// Where an argument of the system call comes from, in a byte: what it is, and
@@ -38,13 +39,23 @@ const fn fixed(value: i16) -> Source {
     VALUE + i as u8
 }
 
-/// One function.
+/// One function. All of them lie in one section, in a row; so do the [`State`]s.
+#[repr(C, align(32))]
 pub(crate) struct Function {
-    name: Name,
+    name: Name<20>,
     nr: u16,
     returns_int: bool,
     sources: [Source; 6],
+    /// Its paths.
+    paths: [Path; 2],
 }
+
+/// A path of a function: in the low half of the byte its position among the
+/// function's own arguments, in the high one that of its directory; or [`NONE`].
+type Path = u8;
+
+/// No argument.
+const NONE: u8 = 0xf;
 
 const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
@@ -53,6 +64,37 @@ const fn same(a: &str, b: &str) -> bool {
         i += 1;
     }
     i == a.len() && i == b.len()
+}
+
+const fn shape(nr: u16) -> Option<&'static Shape> {
+    let mut i = 0;
+    while i < SHAPES.len() {
+        if SHAPES[i].nr == nr {
+            return Some(&SHAPES[i]);
+        }
+        i += 1;
+    }
+    None
+}
+
+/// The call's paths, as positions among the function's own arguments.
+const fn paths(nr: u16, sources: &[Source; 6]) -> [Path; 2] {
+    let mut found = [NONE; 2];
+    let Some(shape) = shape(nr) else { return found };
+    let mut i = 0;
+    while i < found.len() {
+        if let Some(arg) = shape.paths[i] {
+            let source = sources[arg.path as usize];
+            assert!(source < INT, "a path is one of the function's own pointers");
+            let directory = match arg.dirfd {
+                Some(dirfd) if sources[dirfd as usize] < VALUE => sources[dirfd as usize] % 8,
+                _ => NONE,
+            };
+            found[i] = (source % 8) | (directory << 4);
+        }
+        i += 1;
+    }
+    found
 }
 
 impl Function {
@@ -88,11 +130,34 @@ impl Function {
             sources[at] = fixed(parts.2[i]);
             (at, i) = (at + 1, i + 1);
         }
-        Self { name: Name::new(name), nr, returns_int: same(ret, "i32"), sources }
+        let returns_int = same(ret, "i32");
+        Self { name: Name::new(name), nr, returns_int, sources, paths: paths(nr, &sources) }
+    }
+
+    /// The number of the system call that it is.
+    pub(crate) fn nr(&self) -> usize {
+        usize::from(self.nr)
+    }
+
+    /// Its next definition, whose address is kept in `state`.
+    pub(crate) fn next<'a>(&'a self, state: &'a State) -> Next<'a> {
+        Next::of(self.name.text(), &state.next)
+    }
+
+    /// What it returned, as a whole word.
+    pub(crate) fn widened(&self, result: isize) -> isize {
+        if self.returns_int { result as i32 as isize } else { result }
+    }
+
+    /// Where its paths are among its own arguments, and their directories, if it
+    /// is given any.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (usize, Option<usize>)> {
+        let given = |position: u8| (position != NONE).then_some(usize::from(position));
+        self.paths.into_iter().filter_map(move |p| Some((given(p & NONE)?, given(p >> 4))))
     }
 
     /// The system call that the function with these arguments is.
-    fn call(&self, given: &[usize; 6]) -> Call {
+    pub(crate) fn call(&self, given: &[usize; 6]) -> Call {
         let args = self.sources.map(|source| {
             let at = usize::from(source % 8);
             let word = given.get(at).copied().unwrap_or(0);
@@ -103,11 +168,11 @@ impl Function {
                 _ => FIXED.get(at).copied().unwrap_or(0) as usize,
             }
         });
-        Call { nr: usize::from(self.nr), args }
+        Call { nr: self.nr(), args }
     }
 
     /// The function's arguments, as the call has them now.
-    fn arguments(&self, given: &[usize; 6], call: &Call) -> [usize; 6] {
+    pub(crate) fn arguments(&self, given: &[usize; 6], call: &Call) -> [usize; 6] {
         let mut args = *given;
         for (source, &word) in self.sources.iter().zip(&call.args) {
             let arg = args.get_mut(usize::from(source % 8)).filter(|_| *source < VALUE);
@@ -119,46 +184,67 @@ impl Function {
     }
 }
 
-/// Where each function goes on: `r10` has its [`Function`], `r11` its address found.
-#[unsafe(naked)]
-pub(crate) unsafe extern "C" fn with_registers() -> isize {
-    naked_asm!(
-        ".cfi_startproc",
-        "sub rsp, 56",
-        ".cfi_def_cfa_offset 64",
-        "mov [rsp], rdi",
-        "mov [rsp + 8], rsi",
-        "mov [rsp + 16], rdx",
-        "mov [rsp + 24], rcx",
-        "mov [rsp + 32], r8",
-        "mov [rsp + 40], r9",
-        "mov rdi, r10",
-        "mov rsi, r11",
-        "mov rdx, rsp",
-        "call {enter}",
-        "add rsp, 56",
-        ".cfi_def_cfa_offset 8",
-        "ret",
-        ".cfi_endproc",
-        enter = sym enter,
-    )
+/// The most functions that there is room for (`preload_library` counts them).
+pub(crate) const MOST: usize = 192;
+
+/// The states of all functions, in their order: zeros, which take no room in the
+/// file. Only [`crate::entry`] knows which is whose.
+pub(crate) static STATES: [State; MOST] = [const { State::new() }; MOST];
+
+/// What is known of a function once it has been called: zeros until then.
+#[repr(C)]
+pub(crate) struct State {
+    /// Its next definition (see [`Next`]).
+    next: AtomicUsize,
+    /// When its calls are looked at: the bits of [`look`], the buffer's offset
+    /// among the saved arguments, that of the mode in the buffer.
+    how: AtomicU32,
 }
 
-/// The way of all of them.
-extern "C" fn enter(function: &Function, found: &AtomicUsize, given: &[usize; 6]) -> isize {
-    let next = Next::of(&function.name, found);
-    engine::run(&function.call(given), &|call| {
-        let Some(address) = next.address() else { return engine::directly(call) };
-        let [a, b, c, d, e, f] = function.arguments(given, call);
-        // SAFETY: the loader's tables have a function of this name there; it
-        // looks at as many of the arguments as it has.
-        let result = unsafe {
-            let next: unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> isize =
-                core::mem::transmute(address);
-            next(a, b, c, d, e, f)
-        };
-        if function.returns_int { result as i32 as isize } else { result }
-    })
+/// The bits of a [`State`] that say when calls are looked at.
+pub(crate) mod look {
+    /// The function has been found, and this is all that is known of it: it is
+    /// passed on to as it stands.
+    pub(crate) const NEVER: u32 = 1;
+    /// Its paths, before the call.
+    pub(crate) const PATHS: u32 = 2;
+    /// Its failures.
+    pub(crate) const FAILURE: u32 = 4;
+    /// Successes whose mode is a known one.
+    pub(crate) const MODE: u32 = 8;
+    /// Every success.
+    pub(crate) const ALWAYS: u32 = 16;
+    /// It has no next definition: the call is made without libc.
+    pub(crate) const NO_NEXT: u32 = 32;
+}
+
+impl State {
+    const fn new() -> Self {
+        Self { next: AtomicUsize::new(0), how: AtomicU32::new(0) }
+    }
+
+    /// Keeps what is found out: the address was kept before.
+    pub(crate) fn keep(&self, how: u32) {
+        self.how.store(how, Ordering::Release);
+    }
+}
+
+/// The bits for a call that rules reach so.
+pub(crate) fn how(function: &Function, reach: Reach) -> u32 {
+    let mut how = look::NEVER;
+    if reach.before {
+        how |= look::PATHS;
+    }
+    match reach.after {
+        After::Nothing => how,
+        After::Failure => how | look::FAILURE,
+        After::Always => how | look::FAILURE | look::ALWAYS,
+        After::FailureOrMode(buffer, offset) => {
+            let source = function.sources.get(usize::from(buffer)).copied().unwrap_or(0);
+            let saved_at = u32::from(source % 8) * 8;
+            how | look::FAILURE | look::MODE | (saved_at << 8) | (u32::from(offset) << 16)
+        }
+    }
 }
 
 /// Puts functions in the place of libc's. A line is the function as libc
@@ -170,6 +256,7 @@ macro_rules! interpose {
         #[unsafe(naked)]
         #[unsafe(no_mangle)]
         unsafe extern "C" fn $name() -> isize {
+            #[unsafe(link_section = "procsys_functions")]
             static FUNCTION: $crate::function::Function = $crate::function::Function::new(
                 stringify!($name),
                 stringify!($ret),
@@ -177,18 +264,17 @@ macro_rules! interpose {
                 &[$((stringify!($arg), stringify!($type))),*],
                 (&[$($pre),*], &[$(stringify!($slot)),*], &[$($post),*]),
             );
-            static FOUND: core::sync::atomic::AtomicUsize =
-                core::sync::atomic::AtomicUsize::new(0);
             core::arch::naked_asm!(
                 "lea r10, [rip + {function}]",
-                "lea r11, [rip + {found}]",
                 "jmp {with_registers}",
                 function = sym FUNCTION,
-                found = sym FOUND,
-                with_registers = sym $crate::function::with_registers,
+                with_registers = sym $crate::entry::with_registers,
             )
         }
     )*};
 }
 
 pub(crate) use interpose;
+
+const _: () = assert!(size_of::<Function>() == 32 && size_of::<State>() == 16);
+const _: () = assert!(core::mem::offset_of!(State, how) == 8);

@@ -4,27 +4,22 @@
 //! ELF_NOTE_GO_NAME, ELF_NOTE_GOBUILDID_TAG). procsys-patch leaves a segment that
 //! starts with its name (patcher/shim/layout.rs).
 
-use crate::next::Header;
+use crate::next::{self, Header};
 
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
-const PT_PHDR: u32 = 6;
 /// `PF_R | PF_X`.
 const READ_EXECUTE: u32 = 5;
 
-/// The main program, by the kernel's AT_PHDR and AT_PHNUM.
+/// The main program, by its headers.
 pub(crate) struct Program {
     headers: &'static [Header],
     base: usize,
 }
 
 impl Program {
-    pub(crate) fn new(headers: usize, count: usize) -> Self {
-        // SAFETY: the kernel's own word on where the program headers are; they
-        // stay mapped as long as the program runs.
-        let all = unsafe { core::slice::from_raw_parts(headers as *const Header, count) };
-        let linked = all.iter().find(|h| h.kind == PT_PHDR).map_or(headers, |h| h.address);
-        Self { headers: all, base: headers.wrapping_sub(linked) }
+    pub(crate) fn new(headers: &'static [Header]) -> Self {
+        Self { headers, base: next::base(headers) }
     }
 
     pub(crate) fn is_go(&self) -> bool {

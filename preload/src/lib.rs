@@ -13,9 +13,11 @@
 //! - errno is as it was wherever a call succeeds.
 #![no_std]
 
+mod auxiliary;
 mod config;
 mod early;
 mod engine;
+mod entry;
 mod environment;
 mod exec;
 mod filter;
@@ -23,11 +25,14 @@ mod function;
 mod go;
 mod kernel;
 mod libc;
+mod mem;
 mod next;
 mod paths;
 mod plain;
 mod pool;
+mod readable;
 mod realpath;
+mod redirect;
 mod stack;
 mod stats;
 mod streams;

@@ -8,12 +8,22 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
     /// The program's environment.
     static environ: *const *const u8;
-    pub(crate) fn malloc(size: usize) -> *mut u8;
-    pub(crate) fn fdopen(fd: c_int, mode: *const u8) -> *mut u8;
     pub(crate) fn dl_iterate_phdr(
         callback: unsafe extern "C" fn(*mut u8, usize, *mut u8) -> c_int,
         data: *mut u8,
     ) -> c_int;
+}
+
+/// How far a thread's errno lies from its thread pointer: the same for all, as
+/// libc is loaded with the program (source: System V ABI for x86-64, 3.4.6 of the
+/// TLS document: static TLS blocks lie at fixed offsets).
+pub(crate) fn errno_offset() -> usize {
+    let pointer: usize;
+    // SAFETY: the word at the thread pointer is the thread pointer itself.
+    unsafe {
+        core::arch::asm!("mov {}, fs:[0]", out(reg) pointer, options(nostack, readonly));
+        (__errno_location() as usize).wrapping_sub(pointer)
+    }
 }
 
 /// The calling thread's errno.

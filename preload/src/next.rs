@@ -15,9 +15,15 @@ use crate::libc;
 /// The most objects that are looked at: libc is among the first.
 const OBJECTS: usize = 64;
 
-/// The dynamic tables of one loaded object.
+/// A loaded object: where it lies, and where its dynamic section is.
 #[derive(Clone, Copy)]
 struct Object {
+    base: usize,
+    dynamic: usize,
+}
+
+/// The tables of one loaded object.
+struct Tables {
     base: usize,
     symbols: *const Symbol,
     strings: *const u8,
@@ -38,27 +44,27 @@ struct Symbol {
     size: u64,
 }
 
-/// The objects after ours, in the order in which names are looked for: written
-/// once, before COUNT says how many there are.
-static LIST: Early<[Object; OBJECTS]> = Early::new(
-    [Object {
-        base: 0,
-        symbols: core::ptr::null(),
-        strings: core::ptr::null(),
-        gnu: core::ptr::null(),
-        sysv: core::ptr::null(),
-        versions: core::ptr::null(),
-    }; OBJECTS],
-);
+/// The other objects, in the order in which names are looked for: written once,
+/// before COUNT says how many there are.
+static LIST: Early<[Object; OBJECTS]> = Early::new([Object { base: 0, dynamic: 0 }; OBJECTS]);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// How many of them come before ours: the program, and libraries preloaded before.
+static BEFORE: AtomicUsize = AtomicUsize::new(0);
+
+/// The objects after ours, or all others.
+fn objects(after_ours: bool) -> &'static [Object] {
+    let count = COUNT.load(Ordering::Acquire);
+    let first = if after_ours { BEFORE.load(Ordering::Relaxed) } else { 0 };
+    LIST.get().get(first..count).unwrap_or_default()
+}
 
 /// A function's name in place, ended by NUL: a pointer to it would be a
 /// relocation of the library's, and there are many.
-pub(crate) struct Name([u8; 24]);
+pub(crate) struct Name<const N: usize = 24>([u8; N]);
 
-impl Name {
+impl<const N: usize> Name<N> {
     pub(crate) const fn new(text: &str) -> Self {
-        let (text, mut name, mut i) = (text.as_bytes(), [0; 24], 0);
+        let (text, mut name, mut i) = (text.as_bytes(), [0; N], 0);
         assert!(text.len() < name.len());
         while i < text.len() {
             name[i] = text[i];
@@ -68,7 +74,7 @@ impl Name {
     }
 
     /// With its NUL.
-    fn text(&self) -> &[u8] {
+    pub(crate) fn text(&self) -> &[u8] {
         let len = self.0.iter().position(|&b| b == 0).unwrap_or(0);
         self.0.get(..=len).unwrap_or_default()
     }
@@ -76,16 +82,19 @@ impl Name {
 
 /// A function's next definition, looked for when it is first needed.
 pub(crate) struct Next<'a> {
-    name: &'a Name,
+    name: &'a [u8],
     found: &'a AtomicUsize,
 }
+
+const STT_OBJECT: u8 = 1;
+const STT_FUNC: u8 = 2;
 
 /// Looked for, and not there.
 const MISSING: usize = 1;
 
 impl<'a> Next<'a> {
-    /// `found` starts as 0 and is this name's alone.
-    pub(crate) fn of(name: &'a Name, found: &'a AtomicUsize) -> Self {
+    /// `name` ends in NUL; `found` starts as 0 and is this name's alone.
+    pub(crate) fn of(name: &'a [u8], found: &'a AtomicUsize) -> Self {
         Self { name, found }
     }
 
@@ -104,9 +113,7 @@ impl<'a> Next<'a> {
         if COUNT.load(Ordering::Acquire) == 0 {
             note_objects();
         }
-        let count = COUNT.load(Ordering::Acquire);
-        let list = LIST.get().get(..count).unwrap_or_default();
-        let found = list.iter().find_map(|object| object.find(self.name.text()));
+        let found = objects(true).iter().find_map(|o| o.find(self.name, STT_FUNC));
         self.found.store(found.unwrap_or(MISSING), Ordering::Relaxed);
         found
     }
@@ -117,7 +124,7 @@ macro_rules! next {
     ($name:literal) => {{
         static NAME: $crate::next::Name = $crate::next::Name::new($name);
         static FOUND: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
-        $crate::next::Next::of(&NAME, &FOUND)
+        $crate::next::Next::of(NAME.text(), &FOUND)
     }};
 }
 
@@ -125,15 +132,16 @@ pub(crate) use next;
 
 /// Notes the objects that are loaded now. Called before main, by one thread.
 pub(crate) fn note_objects() {
-    let mut state = Noting { count: 0, is_past: false };
+    let mut state = Noting { count: 0, before: 0 };
     // SAFETY: the callback keeps to its contract, and `state` outlives the call.
     unsafe { libc::dl_iterate_phdr(note, (&raw mut state).cast()) };
+    BEFORE.store(state.before, Ordering::Relaxed);
     COUNT.store(state.count, Ordering::Release);
 }
 
 struct Noting {
     count: usize,
-    is_past: bool,
+    before: usize,
 }
 
 /// `struct dl_phdr_info`, as far as it is needed.
@@ -160,6 +168,42 @@ pub(crate) struct Header {
 
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
+const PT_PHDR: u32 = 6;
+
+/// How far a program lies from where it was linked: `headers` lie in its memory.
+pub(crate) fn base(headers: &[Header]) -> usize {
+    let at = headers.as_ptr() as usize;
+    let linked = headers.iter().find(|h| h.kind == PT_PHDR).map_or(at, |h| h.address);
+    at.wrapping_sub(linked)
+}
+
+/// Start and end of a program's memory, as far as it is one run of pages.
+pub(crate) fn mapped_run(headers: &[Header]) -> (usize, usize) {
+    const PAGE: usize = 4096;
+    let base = base(headers);
+    let mut run: Option<(usize, usize)> = None;
+    for header in headers.iter().filter(|h| h.kind == PT_LOAD) {
+        let start = base.wrapping_add(header.address);
+        let end = start.wrapping_add(header.memory).next_multiple_of(PAGE);
+        let start = start & !(PAGE - 1);
+        match &mut run {
+            None => run = Some((start, end)),
+            Some((_, until)) if start <= *until => *until = end.max(*until),
+            Some(_) => break,
+        }
+    }
+    run.unwrap_or((0, 0))
+}
+
+/// The address of a variable of the next objects.
+pub(crate) fn data(name: &Name) -> Option<usize> {
+    objects(true).iter().find_map(|object| object.find(name.text(), STT_OBJECT))
+}
+
+/// The address of a function as the program sees it: its own, if it has one.
+pub(crate) fn global(name: &Name) -> Option<usize> {
+    objects(false).iter().find_map(|object| object.find(name.text(), STT_FUNC))
+}
 
 unsafe extern "C" fn note(info: *mut u8, _size: usize, data: *mut u8) -> c_int {
     // SAFETY: dl_iterate_phdr hands over its structure and our `Noting`.
@@ -171,29 +215,42 @@ unsafe extern "C" fn note(info: *mut u8, _size: usize, data: *mut u8) -> c_int {
         h.kind == PT_LOAD && own.wrapping_sub(info.base.wrapping_add(h.address)) < h.memory
     });
     if holds_us {
-        state.is_past = true;
+        state.before = state.count;
         return 0;
     }
     let dynamic = headers.iter().find(|h| h.kind == PT_DYNAMIC);
-    if let (true, Some(dynamic)) = (state.is_past, dynamic) {
-        // SAFETY: the object's dynamic section is mapped while it is loaded;
-        // only this thread is here, before main.
-        unsafe {
-            let object = Object::read(info.base, info.base.wrapping_add(dynamic.address));
-            let place = LIST.set().get_mut(state.count);
-            if let (Some(object), Some(place)) = (object, place) {
-                *place = object;
-                state.count += 1;
-            }
+    if let Some(dynamic) = dynamic {
+        // SAFETY: only this thread is here, before main.
+        if let Some(place) = unsafe { LIST.set() }.get_mut(state.count) {
+            *place = Object { base: info.base, dynamic: info.base.wrapping_add(dynamic.address) };
+            state.count += 1;
         }
     }
     0
 }
 
 impl Object {
+    /// The address of `name` (with NUL), of that kind, in its default version.
+    fn find(&self, name: &[u8], kind: u8) -> Option<usize> {
+        // SAFETY: the object's dynamic section and tables are mapped while it is
+        // loaded, and well-formed, or the loader could not have bound the program
+        // against them.
+        unsafe {
+            let tables = Tables::read(self)?;
+            if tables.gnu.is_null() {
+                tables.find_sysv(name, kind)
+            } else {
+                tables.find_gnu(name, kind)
+            }
+        }
+    }
+}
+
+impl Tables {
     /// # Safety
-    /// `dynamic` must be the address of the dynamic section of an object at `base`.
-    unsafe fn read(base: usize, dynamic: usize) -> Option<Self> {
+    /// The object must be loaded.
+    unsafe fn read(of: &Object) -> Option<Self> {
+        let Object { base, dynamic } = *of;
         let mut object = Self {
             base,
             symbols: core::ptr::null(),
@@ -224,14 +281,7 @@ impl Object {
         (has_hash && !object.symbols.is_null() && !object.strings.is_null()).then_some(object)
     }
 
-    /// The address of the function `name` (with NUL), in its default version.
-    fn find(&self, name: &[u8]) -> Option<usize> {
-        // SAFETY: the tables of a loaded object are mapped and well-formed, or
-        // the loader could not have bound the program against them.
-        unsafe { if self.gnu.is_null() { self.find_sysv(name) } else { self.find_gnu(name) } }
-    }
-
-    unsafe fn find_gnu(&self, name: &[u8]) -> Option<usize> {
+    unsafe fn find_gnu(&self, name: &[u8], kind: u8) -> Option<usize> {
         let text = name.split_last()?.1;
         let hash = text.iter().fold(5381u32, |h, &b| h.wrapping_mul(33).wrapping_add(u32::from(b)));
         // SAFETY: the layout of the GNU hash table (see the header).
@@ -253,7 +303,7 @@ impl Object {
             loop {
                 let entry = *chain.add((index - first) as usize);
                 if entry | 1 == hash | 1
-                    && let Some(address) = self.accept(index as usize, name)
+                    && let Some(address) = self.accept(index as usize, name, kind)
                 {
                     return Some(address);
                 }
@@ -265,22 +315,21 @@ impl Object {
         }
     }
 
-    unsafe fn find_sysv(&self, name: &[u8]) -> Option<usize> {
+    unsafe fn find_sysv(&self, name: &[u8], kind: u8) -> Option<usize> {
         // SAFETY: bucket count, chain count: every symbol is looked at, as
         // their number is all that is needed of the table.
         let count = unsafe { *self.sysv.add(1) };
         // SAFETY: as above.
-        (0..count as usize).find_map(|index| unsafe { self.accept(index, name) })
+        (0..count as usize).find_map(|index| unsafe { self.accept(index, name, kind) })
     }
 
-    /// The address of symbol `index`, if it is a function of that name.
-    unsafe fn accept(&self, index: usize, name: &[u8]) -> Option<usize> {
-        const STT_FUNC: u8 = 2;
+    /// The address of symbol `index`, if it is of that name and kind.
+    unsafe fn accept(&self, index: usize, name: &[u8], kind: u8) -> Option<usize> {
         const HIDDEN: u16 = 0x8000;
         // SAFETY: the hash table gave the index; names end in NUL.
         unsafe {
             let symbol = &*self.symbols.add(index);
-            if symbol.section == 0 || symbol.info & 0xf != STT_FUNC {
+            if symbol.section == 0 || symbol.info & 0xf != kind {
                 return None;
             }
             let text = self.strings.add(symbol.name as usize);

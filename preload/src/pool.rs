@@ -6,7 +6,7 @@
 //! made meanwhile, so that nobody is cancelled or replaced (exec) there.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use procsys_hook::{Kernel, Scratch};
 
@@ -27,9 +27,9 @@ struct Slot {
 // SAFETY: a slot is used only by the thread whose number is in its owner's word.
 unsafe impl Sync for Slot {}
 
-static POOL: [Slot; SLOTS] = [const {
-    Slot { stack: UnsafeCell::new([0; STACK]), scratch: UnsafeCell::new(Scratch::new()) }
-}; SLOTS];
+/// The address of the slots, 0 until the first of them is needed: most programs
+/// never do, and memory of the library's own is mapped for each of them.
+static POOL: AtomicUsize = AtomicUsize::new(0);
 
 /// The thread that holds each slot; 0 for none.
 static OWNERS: [AtomicU32; SLOTS] = [const { AtomicU32::new(0) }; SLOTS];
@@ -41,21 +41,44 @@ fn set_mask(new: &u64, old: *mut u64) {
     Raw.call(nr::RT_SIGPROCMASK, [SIG_SETMASK, new, old as usize, 8, 0, 0]);
 }
 
+/// The slots; `None` where there is no memory for them.
+fn pool() -> Option<&'static [Slot; SLOTS]> {
+    /// `PROT_READ | PROT_WRITE`; `MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE` (mmap(2)).
+    const PROTECTION: usize = 1 | 2;
+    const FLAGS: usize = 2 | 0x20 | 0x4000;
+    let mut address = POOL.load(Ordering::Acquire);
+    if address == 0 {
+        let len = size_of::<[Slot; SLOTS]>();
+        let mapped = Raw.call(nr::MMAP, [0, len, PROTECTION, FLAGS, usize::MAX, 0]);
+        address = usize::try_from(mapped).ok()?;
+        let kept = POOL.compare_exchange(0, address, Ordering::AcqRel, Ordering::Acquire);
+        if let Err(other) = kept {
+            Raw.call(nr::MUNMAP, [address, len, 0, 0, 0, 0]);
+            address = other;
+        }
+    }
+    // SAFETY: mapped with that size, page-aligned and zeroed, and never unmapped.
+    Some(unsafe { &*(address as *const [Slot; SLOTS]) })
+}
+
 /// A slot that this thread holds, with all signals blocked.
 pub(crate) struct Held {
-    index: usize,
+    slot: &'static Slot,
+    owner: &'static AtomicU32,
     mask: u64,
 }
 
-/// Takes a slot.
-pub(crate) fn take() -> Held {
+/// Takes a slot. Without memory for slots there is none, and the kernel's answer
+/// stands.
+pub(crate) fn take() -> Option<Held> {
+    let pool = pool()?;
     let mut mask = 0;
     set_mask(&u64::MAX, &raw mut mask);
     let own = Raw.call(nr::GETTID, [0; 6]) as u32;
     loop {
-        for (index, owner) in OWNERS.iter().enumerate() {
+        for (owner, slot) in OWNERS.iter().zip(pool) {
             if owner.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                return Held { index, mask };
+                return Some(Held { slot, owner, mask });
             }
         }
         // A thread that was killed in the hook never gives its slot back.
@@ -78,9 +101,8 @@ fn is_gone(thread: u32) -> bool {
 impl Held {
     /// Runs `f` on the slot's stack, with the slot's buffers.
     pub(crate) fn run(&mut self, mut f: impl FnMut(&mut Scratch)) {
-        let Some(slot) = POOL.get(self.index) else { return };
-        let top = slot.stack.get() as usize + STACK;
-        let scratch = slot.scratch.get();
+        let top = self.slot.stack.get() as usize + STACK;
+        let scratch = self.slot.scratch.get();
         // SAFETY: the slot is this thread's alone, its stack is in use by
         // nothing else, and signals are blocked.
         unsafe { stack::switched(top, &mut || f(&mut *scratch)) }
@@ -89,9 +111,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(owner) = OWNERS.get(self.index) {
-            owner.store(0, Ordering::Release);
-        }
+        self.owner.store(0, Ordering::Release);
         set_mask(&self.mask, core::ptr::null_mut());
     }
 }

@@ -7,8 +7,8 @@ use core::ffi::c_int;
 
 use crate::engine::{self, call};
 use crate::libc::{self, errno, set_errno};
-use crate::next::{Next, next};
-use crate::{config, kernel};
+use crate::next::{self, Name, Next, next};
+use crate::{config, kernel, redirect};
 
 const PATH_MAX: usize = 4096;
 const ENOENT: c_int = 2;
@@ -147,7 +147,7 @@ fn resolve(path: usize, out: *mut u8, before: c_int) -> *mut u8 {
     }
     // SAFETY: realpath(3) promises PATH_MAX bytes, or asks for memory of malloc's.
     unsafe {
-        let out = if out.is_null() { libc::malloc(done.len + 1) } else { out };
+        let out = if out.is_null() { allocate(done.len + 1) } else { out };
         if !out.is_null() {
             core::ptr::copy_nonoverlapping(done.bytes.as_ptr(), out, done.len + 1);
             set_errno(before);
@@ -156,9 +156,20 @@ fn resolve(path: usize, out: *mut u8, before: c_int) -> *mut u8 {
     }
 }
 
+/// malloc: the program's, which will free it.
+fn allocate(size: usize) -> *mut u8 {
+    static MALLOC: Name = Name::new("malloc");
+    let Some(address) = next::global(&MALLOC) else { return core::ptr::null_mut() };
+    // SAFETY: the loader's tables have malloc there.
+    unsafe {
+        let malloc: unsafe extern "C" fn(usize) -> *mut u8 = core::mem::transmute(address);
+        malloc(size)
+    }
+}
+
 fn realpath_by(next: &Next<'_>, path: usize, out: *mut u8, more: usize) -> *mut u8 {
     let before = errno();
-    if path != 0 && config::has_redirects() {
+    if path != 0 && redirect::is_any() {
         return resolve(path, out, before);
     }
     let Some(address) = next.address() else { return core::ptr::null_mut() };

@@ -48,6 +48,20 @@ fn open(call: &Call, make: &dyn Fn(&Call) -> *mut u8, wrap: &dyn Fn(i32) -> *mut
     wrapped
 }
 
+/// fdopen(3).
+///
+/// # Safety
+/// `mode` must be a text.
+unsafe fn fdopen(fd: i32, mode: *const u8) -> *mut u8 {
+    let Some(address) = next!("fdopen").address() else { return core::ptr::null_mut() };
+    // SAFETY: the loader's tables have fdopen there.
+    unsafe {
+        let fdopen: unsafe extern "C" fn(i32, *const u8) -> *mut u8 =
+            core::mem::transmute(address);
+        fdopen(fd, mode)
+    }
+}
+
 fn fopen_by(next: &Next<'_>, path: usize, mode: *const u8) -> *mut u8 {
     // SAFETY: libc reads the mode as well.
     let flags = flags(unsafe { libc::bytes(mode) });
@@ -62,7 +76,7 @@ fn fopen_by(next: &Next<'_>, path: usize, mode: *const u8) -> *mut u8 {
         }
     };
     // SAFETY: a new descriptor and the program's mode.
-    open(&call, &make, &|fd| unsafe { libc::fdopen(fd, mode) })
+    open(&call, &make, &|fd| unsafe { fdopen(fd, mode) })
 }
 
 #[unsafe(no_mangle)]

@@ -4,6 +4,8 @@
 //! Numbers are those of x86-64 (source: Linux, arch/x86/entry/syscalls/syscall_64.tbl);
 //! argument positions are those of each call's man page in section 2.
 
+use crate::names;
+
 /// A system call number as the kernel counts them on x86-64.
 pub type Nr = u16;
 
@@ -79,8 +81,9 @@ macro_rules! shapes {
             question: $question,
         }),*];
 
-        /// The names of those calls, as their man pages have them.
-        const NAMES: &[(&str, Nr)] = &[$((stringify!($name), $nr)),*];
+        /// The names of those calls, as their man pages have them, each with its
+        /// number on a line: one text, as a table of names would be a pointer each.
+        const NAMES: &str = concat!($(stringify!($name), " ", stringify!($nr), "\n"),*);
     };
 }
 
@@ -150,14 +153,14 @@ shapes! {
 }
 
 /// Calls without a path that rules may name (`call = "…"`).
-const PLAIN: &[(&str, Nr)] = &[
-    ("ioctl", 16),
-    ("prctl", 157),
-    ("unshare", 272),
-    ("setns", 308),
-    ("close_range", 436),
-    ("fsopen", 430),
-];
+const PLAIN: &str = "\
+ioctl 16
+prctl 157
+unshare 272
+setns 308
+fsopen 430
+close_range 436
+";
 
 /// The shape of a call, or `None` for one that names no file.
 pub fn shape(nr: usize) -> Option<&'static Shape> {
@@ -166,12 +169,17 @@ pub fn shape(nr: usize) -> Option<&'static Shape> {
 
 /// The number of a call that a rule may name.
 pub fn by_name(name: &str) -> Option<Nr> {
-    NAMES.iter().chain(PLAIN).find(|(n, _)| *n == name).map(|&(_, nr)| nr)
+    named().find(|(n, _)| *n == name).map(|(_, nr)| nr)
 }
 
 /// The name of a call that a rule may name.
 pub fn name(nr: Nr) -> Option<&'static str> {
-    NAMES.iter().chain(PLAIN).find(|&&(_, n)| n == nr).map(|&(name, _)| name)
+    named().find(|&(_, n)| n == nr).map(|(name, _)| name)
+}
+
+/// All names with their numbers.
+fn named() -> impl Iterator<Item = (&'static str, Nr)> {
+    names::named(NAMES).chain(names::named(PLAIN)).map(|(name, nr)| (name, nr as Nr))
 }
 
 #[cfg(test)]

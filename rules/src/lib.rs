@@ -13,6 +13,7 @@
 
 pub mod calls;
 pub mod errno;
+mod names;
 pub mod path;
 pub mod reach;
 pub mod table;
