@@ -6,6 +6,7 @@
 
 mod args;
 mod cost;
+mod door1;
 mod plan;
 mod programs;
 mod report;
@@ -35,14 +36,16 @@ fn run() -> Result<bool> {
     let programs = programs::build()?;
     let pinned = spawn::Pinned::to_last_cpu()?;
     let mut rows = plan::speed(&programs, &args)?;
+    let (door1, peers) = door1::rows(&programs.door1, &args)?;
+    rows.extend(door1);
     let compared = plan::interceptor(&programs, &args)?;
     drop(pinned);
     // The patcher makes the digest beside all else, on a second processor.
     rows.extend(cost::rows(&programs, &args)?);
     if args.json {
-        println!("{:#}", report::json(&rows, &compared));
+        println!("{:#}", report::json(&rows, &peers, &compared));
     } else {
-        print!("{}", report::table(&rows, &compared));
+        print!("{}", report::table(&rows, &peers, &compared));
     }
     Ok(rows.iter().all(report::Row::within))
 }

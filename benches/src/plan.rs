@@ -13,7 +13,7 @@ use crate::spawn::{figure, timed};
 use crate::{stats, tracer};
 
 /// Batches of about a millisecond in one turn of a program.
-const BATCHES: &str = "8";
+pub(crate) const BATCHES: &str = "8";
 
 /// A file of the kernel's that every machine has, to hold an emulated one against.
 const NATIVE: &str = "/proc/sys/kernel/ostype";

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::door1::{self, Door1};
+
 /// The missing file that the patch serves.
 pub(crate) const EMULATED: &str = "/proc/sys/procsys/absent";
 
@@ -27,6 +29,8 @@ pub(crate) struct Programs {
     pub(crate) calls: Vec<Program>,
     /// runc, 18 MB.
     pub(crate) runc: Program,
+    /// What door 1 is measured with.
+    pub(crate) door1: Door1,
     /// The patcher.
     pub(crate) patcher: PathBuf,
     /// Where they lie.
@@ -63,11 +67,12 @@ pub(crate) fn build() -> Result<Programs> {
         .map(|(name, stock)| copies(name, &stock, &stock, &patcher))
         .collect::<Result<Vec<_>>>()?;
     let runc = copies("runc", &fixture(root, "runc-current")?, &folder.join("runc"), &patcher)?;
-    Ok(Programs { calls, runc, patcher, folder, file })
+    let door1 = door1::prepare(root, &folder, &patcher)?;
+    Ok(Programs { calls, runc, door1, patcher, folder, file })
 }
 
 /// A file that `make fixtures` puts under `target/fixtures`.
-fn fixture(root: &Path, name: &str) -> Result<PathBuf> {
+pub(crate) fn fixture(root: &Path, name: &str) -> Result<PathBuf> {
     let path = root.join("target/fixtures").join(name);
     ensure!(path.exists(), "fixture {} is missing: run `make fixtures`", path.display());
     Ok(path)
@@ -110,7 +115,7 @@ fn copies(name: &'static str, from: &Path, base: &Path, patcher: &Path) -> Resul
 }
 
 /// Runs a command that must succeed; what it printed is shown when it does not.
-fn succeed(command: &mut Command) -> Result<()> {
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     ensure!(
         output.status.success(),

@@ -87,7 +87,7 @@ pub(crate) struct Compared {
 }
 
 /// For people.
-pub(crate) fn table(rows: &[Row], compared: &[Compared]) -> String {
+pub(crate) fn table(rows: &[Row], peers: &[Compared], compared: &[Compared]) -> String {
     let mut text = String::from(
         "Patched to stock: median of the rounds' ratios [quartiles], and the noise floor,\n\
          which is another copy of stock to stock.\n\n",
@@ -102,6 +102,10 @@ pub(crate) fn table(rows: &[Row], compared: &[Compared]) -> String {
             show(*ratio),
             unit.name(),
         );
+    }
+    text.push_str("\nFor comparison, other libraries under LD_PRELOAD, to stock:\n\n");
+    for Compared { program, what, ratio } in peers {
+        let _ = writeln!(text, "      {}  {program}: {what}", show(*ratio));
     }
     text.push_str(
         "\nFor comparison, a ptrace interceptor that stops at every system call, to stock:\n\n",
@@ -123,8 +127,12 @@ fn show(summary: Summary) -> String {
 }
 
 /// For programs.
-pub(crate) fn json(rows: &[Row], compared: &[Compared]) -> Value {
+pub(crate) fn json(rows: &[Row], peers: &[Compared], compared: &[Compared]) -> Value {
     let summary = |s: &Summary| json!({"median": s.median, "low": s.low, "high": s.high});
+    let list = |all: &[Compared]| {
+        let one = |c: &Compared| json!({"program": c.program, "what": c.what, "ratio": summary(&c.ratio)});
+        all.iter().map(one).collect::<Vec<_>>()
+    };
     json!({
         "rows": rows.iter().map(|row| json!({
             "program": row.program,
@@ -136,9 +144,8 @@ pub(crate) fn json(rows: &[Row], compared: &[Compared]) -> Value {
             "limit": row.limit,
             "verdict": row.verdict(),
         })).collect::<Vec<_>>(),
-        "ptrace": compared.iter().map(|c| json!({
-            "program": c.program, "what": c.what, "ratio": summary(&c.ratio),
-        })).collect::<Vec<_>>(),
+        "preload": list(peers),
+        "ptrace": list(compared),
         "within": rows.iter().all(Row::within),
     })
 }
@@ -150,11 +157,11 @@ mod tests {
     #[test]
     fn a_row_over_its_limit_says_so() {
         let rows = [Row::plain("p", "fits", 64, 64, 1.0), Row::plain("p", "does not", 65, 64, 1.0)];
-        let text = table(&rows, &[]);
+        let text = table(&rows, &[], &[]);
         assert!(text.contains("ok    1.000"), "{text}");
         assert!(text.contains("over  1.016"), "{text}");
         assert!(text.ends_with("2 rows, 1 over their limit\n"), "{text}");
-        let value = json(&rows, &[]);
+        let value = json(&rows, &[], &[]);
         assert_eq!(value["rows"][1]["verdict"], "over");
         assert_eq!(value["within"], false);
     }

@@ -32,6 +32,7 @@ mod stat;
 
 pub use kernel::{Kernel, nr};
 pub use memory::{PATH_MAX, Scratch, readable};
+#[cfg(feature = "whole")]
 pub use redirect::without_directories;
 pub use report::TMPFS_MAGIC;
 

@@ -59,7 +59,11 @@ pub(crate) fn store(kernel: &impl Kernel, address: usize, from: &[u8]) -> Result
 
 /// Copies a NUL-terminated text into `buffer`, NUL included. `None` when the
 /// memory can't be read or the text does not fit.
-pub(crate) fn text<'b>(kernel: &impl Kernel, address: usize, buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+pub(crate) fn text<'b>(
+    kernel: &impl Kernel,
+    address: usize,
+    buffer: &'b mut [u8],
+) -> Option<&'b [u8]> {
     let mut have = 0;
     while have < buffer.len() {
         let from = address.checked_add(have)?;

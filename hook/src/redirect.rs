@@ -26,10 +26,10 @@ pub(crate) fn apply(
         let len = text.len();
         let Some(text) = path.get_mut(..len) else { continue };
         let redirects = || table.rules().filter(|r| r.kind() == Some(Kind::Redirect));
-        if redirects().any(|rule| rewrite(kernel, rule, dirfd, text, out)) {
-            if let Some(place) = changed.args.get_mut(usize::from(arg.path)) {
-                *place = out.as_ptr() as usize;
-            }
+        if redirects().any(|rule| rewrite(kernel, rule, dirfd, text, out))
+            && let Some(place) = changed.args.get_mut(usize::from(arg.path))
+        {
+            *place = out.as_ptr() as usize;
         }
     }
     without_directories(call, &mut changed);

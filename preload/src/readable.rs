@@ -93,4 +93,3 @@ pub(crate) fn end(address: usize) -> Option<usize> {
 fn asked(address: usize) -> Option<usize> {
     procsys_hook::readable(&Raw, address).then(|| (address | (PAGE - 1)).wrapping_add(1))
 }
-

@@ -6,7 +6,9 @@
 //! what is left (relative, with `..`, through a link) is looked at by the hook
 //! with the kernel's help.
 
-use core::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8};
+use core::arch::x86_64::{
+    __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8,
+};
 use core::ptr::copy_nonoverlapping;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -104,7 +106,9 @@ pub(crate) fn may_concern(address: usize) -> bool {
     let count = COUNT.load(Ordering::Relaxed);
     let Some(list) = LIST.get().get(..count) else { return true };
     let Some(end) = start(address) else { return false };
-    list.iter().flatten().any(|redirect| !matches!(scan(address, end, redirect.last), Scan::Without))
+    list.iter()
+        .flatten()
+        .any(|redirect| !matches!(scan(address, end, redirect.last), Scan::Without))
 }
 
 /// The end of the memory in which a path starts; `None` for a bad pointer.

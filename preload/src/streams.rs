@@ -56,8 +56,7 @@ unsafe fn fdopen(fd: i32, mode: *const u8) -> *mut u8 {
     let Some(address) = next!("fdopen").address() else { return core::ptr::null_mut() };
     // SAFETY: the loader's tables have fdopen there.
     unsafe {
-        let fdopen: unsafe extern "C" fn(i32, *const u8) -> *mut u8 =
-            core::mem::transmute(address);
+        let fdopen: unsafe extern "C" fn(i32, *const u8) -> *mut u8 = core::mem::transmute(address);
         fdopen(fd, mode)
     }
 }
