@@ -60,7 +60,7 @@ procsys_slow:
     mov procsys_locks + i * LOCK_SIZE(%rip), %ecx
     jrcxz 1f
     jmp 2f
-1:  mov $1, %ecx
+1:  lea 1(%rcx), %ecx
     xchg %ecx, procsys_locks + i * LOCK_SIZE(%rip)
     jrcxz 3f
     jmp 2f
@@ -160,24 +160,27 @@ procsys_finish:
 # A child made by fork has a copy of the slots, with those taken that other
 # threads of its parent held at that moment: they are free in the child. One on
 # its way out (2) may be the caller's own, below a signal handler that forks.
-# r11 is where to go on; rcx is free; flags and all else stay.
+# r11 is where to go on; rcx is free; rax is 0, as the child's answer is, and is
+# so again at the end; flags and all else stay.
     .globl procsys_forked
     .type procsys_forked,@function
 procsys_forked:
     .cfi_startproc simple
     .cfi_def_cfa rsp, 0
     .cfi_undefined rip
-    .set i, 0
-    .rept SLOTS
-    mov procsys_locks + i * LOCK_SIZE(%rip), %ecx
+    mov $SLOTS - 1, %eax
+1:  lea procsys_locks(%rip), %rcx
+    mov (%rcx,%rax,LOCK_SIZE), %ecx
     lea -1(%rcx), %rcx
-    jrcxz 1f
-    jmp 2f
-1:  movq $0, procsys_locks + i * LOCK_SIZE(%rip)
-2:
-    .set i, i + 1
-    .endr
-    jmp *%r11
+    jrcxz 2f
+    jmp 3f
+2:  lea procsys_locks(%rip), %rcx
+    movq $0, (%rcx,%rax,LOCK_SIZE)
+3:  mov %rax, %rcx
+    jrcxz 4f
+    lea -1(%rax), %rax
+    jmp 1b
+4:  jmp *%r11
     .cfi_endproc
     .size procsys_forked, . - procsys_forked
 

@@ -7,6 +7,7 @@ mod output;
 mod room;
 mod sections;
 mod segment;
+mod tail;
 mod trampoline;
 
 pub mod note;

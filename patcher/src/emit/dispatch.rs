@@ -3,10 +3,11 @@
 //! A call that succeeds costs a few instructions that touch neither flags nor
 //! stack. Only a failure, or a success that may be wrong, takes the slow path.
 
-use procsys_rules::reach::{After, MARKED_MODES, PROCFS_ROOT_MODE, Reach};
+use procsys_rules::reach::{After, Reach};
 
 use super::code::{Code, Label};
 use super::segment::Anchors;
+use super::tail::{self, Tails};
 use crate::shim::{KIND_AFTER, KIND_BEFORE};
 
 /// A descriptor that the slow path is to be handed (shim/layout.rs).
@@ -69,7 +70,8 @@ impl Make {
 }
 
 /// Writes the code that makes call `nr` and looks at its answer; it goes on at
-/// `done`. The descriptors it needs are collected.
+/// `done`. The descriptors it needs are collected. With `tails`, the look is one
+/// of those.
 pub(super) fn write(
     code: &mut Code,
     anchors: &Anchors,
@@ -77,6 +79,7 @@ pub(super) fn write(
     (nr, reach): (u32, Reach),
     make: Make,
     done: Label,
+    tails: Option<&mut Tails>,
 ) {
     if reach.before && make != Make::Made {
         ask_before(code, anchors, descriptors, done);
@@ -88,29 +91,24 @@ pub(super) fn write(
     if reach.after == After::Nothing {
         return code.jmp(done);
     }
-    let (success, slow, descriptor) = (code.label(), code.label(), code.label());
-    if reach.after != After::Always {
-        // mov %rax, %rcx; bswap %rcx; movzbl %cl, %ecx: 0 unless rax is negative.
-        code.raw(&[0x48, 0x89, 0xc1, 0x48, 0x0f, 0xc9, 0x0f, 0xb6, 0xc9]);
-        code.jrcxz(success);
-    }
-    code.bind(slow);
+    let descriptor = code.label();
     descriptors.push(Descriptor { label: descriptor, after: done, resume: None, nr });
+    if reach.after == After::Always {
+        code.lea_r11(descriptor);
+        return code.jmp_to(anchors.slow);
+    }
+    if let Some(tails) = tails {
+        let tail = tails.find(code, reach.after);
+        code.lea_r11(descriptor);
+        return code.jmp(tail);
+    }
+    let (success, slow) = (code.label(), code.label());
+    tail::unless_failed(code, success);
+    code.bind(slow);
     code.lea_r11(descriptor);
     code.jmp_to(anchors.slow);
-    if reach.after == After::Always {
-        return;
-    }
     code.bind(success);
-    if let After::FailureOrMode(argument, offset) = reach.after {
-        code.movzx_ecx_argument(argument, offset);
-        let mut subtracted = 0;
-        for mode in [PROCFS_ROOT_MODE].into_iter().chain(MARKED_MODES) {
-            code.lea_ecx_minus(u32::from(mode).wrapping_sub(subtracted));
-            subtracted = u32::from(mode);
-            code.jrcxz(slow);
-        }
-    }
+    tail::if_odd_mode(code, reach.after, slow);
     code.jmp(done);
 }
 

@@ -3,6 +3,7 @@
 use procsys_rules::Table;
 
 use super::code::Code;
+use super::tail::Tails;
 use super::trampoline::{self, Special};
 use crate::patch::Options;
 use crate::plan::Detour;
@@ -99,11 +100,13 @@ pub(super) fn build(
     let mut code = Code::new(base + start);
     let mut entries = Vec::with_capacity(detours.len());
     let mut first = None;
+    let mut tails = Tails::default();
     for detour in detours {
         code.align(4);
         entries.push(code.here());
-        trampoline::write(&mut code, &anchors, &special, options, detour, &mut first)?;
+        trampoline::write(&mut code, &anchors, &special, options, detour, &mut first, &mut tails)?;
     }
+    tails.write(&mut code, &anchors);
     let code = code.finish()?;
     let trampolines = Part { offset: start, len: code.len() as u64 };
     bytes.extend_from_slice(&code);

@@ -7,6 +7,7 @@ use procsys_rules::reach::Reach;
 use super::code::{Code, Label};
 use super::dispatch::{self, Descriptor, Make};
 use super::segment::Anchors;
+use super::tail::Tails;
 use crate::patch::Options;
 use crate::plan::{Calls, Detour, Form, Number, cancel};
 
@@ -62,7 +63,7 @@ impl Calls for Asked<'_> {
 /// Writes the trampoline of a detour at the end of `code`.
 ///
 /// `first` passes on, from a site's first detour to its second, where a call that
-/// was answered in the first goes on.
+/// was answered in the first goes on; `tails` collects what is there once for all.
 ///
 /// # Errors
 /// When a moved instruction can't be encoded at its new place.
@@ -73,6 +74,7 @@ pub(super) fn write(
     options: &Options,
     detour: &Detour<'_>,
     first: &mut Option<Label>,
+    tails: &mut Tails,
 ) -> Result<(), String> {
     let mut descriptors = Vec::new();
     moved(code, detour.before())?;
@@ -98,9 +100,9 @@ pub(super) fn write(
         }
         Number::OneOf(all) if let [nr] = all[..] => {
             let reach = special.find(nr).unwrap_or_default();
-            dispatch::write(code, anchors, &mut descriptors, (nr, reach), make(detour), done);
+            dispatch::write(code, anchors, &mut descriptors, (nr, reach), make(detour), done, None);
         }
-        _ => choose(code, anchors, special, &mut descriptors, detour, done),
+        _ => choose(code, anchors, special, &mut descriptors, detour, done, tails),
     }
     if !comes_back {
         code.bind(done);
@@ -147,6 +149,7 @@ fn choose(
     descriptors: &mut Vec<Descriptor>,
     detour: &Detour<'_>,
     done: Label,
+    tails: &mut Tails,
 ) {
     let (pass_on, low, high, selected, jumps) =
         (code.label(), code.label(), code.label(), code.label(), code.label());
@@ -185,7 +188,8 @@ fn choose(
         let entry = code.label();
         code.bind(entry);
         entries.push(entry);
-        dispatch::write(code, anchors, descriptors, (nr, reach), make(detour), done);
+        let tails = Some(&mut *tails);
+        dispatch::write(code, anchors, descriptors, (nr, reach), make(detour), done, tails);
     }
     code.align(4);
     let origin = code.here();
