@@ -4,6 +4,7 @@ mod code;
 mod dispatch;
 mod needed;
 mod output;
+mod pieces;
 mod room;
 mod sections;
 mod segment;
@@ -13,4 +14,5 @@ mod trampoline;
 pub mod note;
 
 pub use output::{Output, Purpose, write};
+pub use pieces::Pieces;
 pub use trampoline::Asked;

@@ -1,17 +1,21 @@
 //! Reading and writing whole files, with errors in one line.
 
-use std::fs::{Metadata, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::Write;
-use std::ops::Deref;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::ops::{Deref, Range};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
+use tempfile::NamedTempFile;
 
+use crate::emit::Pieces;
 use crate::error::Error;
+use crate::verify::Written;
 
 /// A file's bytes, and what the file system says about it.
 pub struct Input {
+    file: File,
     bytes: Option<Mmap>,
     /// As it was when the file was opened.
     pub metadata: Metadata,
@@ -49,7 +53,7 @@ impl Input {
             Err(_) if metadata.len() == 0 => None,
             Err(e) => return Err(failed(path, &e)),
         };
-        Ok(Self { bytes, metadata })
+        Ok(Self { file, bytes, metadata })
     }
 
     /// Permission bits, without setuid, setgid and sticky.
@@ -91,23 +95,124 @@ pub fn failed(path: &Path, error: &std::io::Error) -> Error {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn put_in_place(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
-    replace(path, bytes, mode).map_err(|e| failed(path, &e))
+    Beside::with(bytes, path)?.put(mode)
 }
 
-fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
-    let parent = match path.parent() {
+/// A file beside the place where it is to be; gone if it is never put there.
+pub struct Beside {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Beside {
+    /// An empty one for `path`.
+    fn new(path: &Path) -> Result<Self, Error> {
+        let file = beside(path).map_err(|e| failed(path, &e))?;
+        Ok(Self { path: path.to_path_buf(), file })
+    }
+
+    /// A copy of `input` for `path`, made by the kernel where it can.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn copy_of(input: &Input, path: &Path) -> Result<Self, Error> {
+        let copy = Self::new(path)?;
+        std::io::copy(&mut &input.file, &mut copy.file.as_file()).map_err(|e| copy.failed(&e))?;
+        Ok(copy)
+    }
+
+    /// One with these bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn with(bytes: &[u8], path: &Path) -> Result<Self, Error> {
+        let mut new = Self::new(path)?;
+        new.file.write_all(bytes).map_err(|e| new.failed(&e))?;
+        Ok(new)
+    }
+
+    /// Writes the pieces of an output over a copy of its input.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn write(self, pieces: &Pieces<'_>) -> Result<Copy, Error> {
+        let file = self.file.as_file();
+        let all = pieces.changes().chain([(pieces.base().len(), pieces.tail())]);
+        for (at, bytes) in all {
+            file.write_all_at(bytes, at as u64).map_err(|e| self.failed(&e))?;
+        }
+        // SAFETY: nobody else knows the file, and it is not written to any more.
+        let bytes = unsafe { Mmap::map(file) }.map_err(|e| self.failed(&e))?;
+        Ok(Copy { beside: self, bytes })
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Error {
+        failed(&self.path, error)
+    }
+
+    /// Renames it over its place.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn put(self, mode: u32) -> Result<(), Error> {
+        let set = self.file.as_file().set_permissions(Permissions::from_mode(mode));
+        set.map_err(|e| self.failed(&e))?;
+        self.file.persist(&self.path).map_err(|e| failed(&self.path, &e.error))?;
+        Ok(())
+    }
+}
+
+/// An output as it lies in its file.
+pub struct Copy {
+    beside: Beside,
+    bytes: Mmap,
+}
+
+impl Copy {
+    /// Renames it over its place.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn put(self, mode: u32) -> Result<(), Error> {
+        self.beside.put(mode)
+    }
+}
+
+impl Deref for Copy {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Written for Copy {
+    fn done_with(&self, range: Range<usize>) {
+        // SAFETY: the mapping is of a file and read only: what is given up comes
+        // back from the file when it is read again.
+        let given_up = unsafe {
+            self.bytes.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len())
+        };
+        // Only memory is at stake.
+        _ = given_up;
+    }
+}
+
+/// The directory that a path is in.
+pub fn directory(path: &Path) -> PathBuf {
+    match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_path_buf(),
         _ => PathBuf::from("."),
-    };
+    }
+}
+
+/// A temporary file in the directory of `path`, if that can be replaced.
+fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
     match std::fs::metadata(path) {
         Ok(there) if there.is_dir() => return Err(std::io::Error::other("is a directory")),
         // Nobody who names a FIFO or a device means it to become a file.
         Ok(there) if !there.is_file() => return Err(std::io::Error::other("not a regular file")),
         _ => {}
     }
-    let mut file = tempfile::Builder::new().prefix(".procsys-").tempfile_in(parent)?;
-    file.write_all(bytes)?;
-    file.as_file().set_permissions(Permissions::from_mode(mode))?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
+    tempfile::Builder::new().prefix(".procsys-").tempfile_in(directory(path))
 }

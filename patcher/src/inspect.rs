@@ -12,6 +12,7 @@ pub mod sites;
 use procsys_rules::Table;
 
 use crate::elf::Image;
+use crate::emit::Pieces;
 use crate::emit::note::Claims;
 use crate::error::Error;
 use crate::go;
@@ -83,7 +84,8 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
     let table = Table::new(&set.table)
         .ok_or_else(|| Error::Rules("the compiled rules can't be read".into()))?;
     let sites = sites::find(&image, &functions, table)?;
-    let tried = derive(bytes, table, &Options::default(), |_| ());
+    let write = |pieces: &Pieces<'_>| Ok(pieces.bytes());
+    let tried = derive(bytes, table, &Options::default(), write, |_| ());
     let go = go(&image, &functions);
     Ok(Inspection {
         door: door(&linkage, &sites),

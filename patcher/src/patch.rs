@@ -7,15 +7,17 @@ use procsys_rules::Table;
 
 use crate::doors::Doors;
 use crate::elf::Image;
-use crate::emit::{self, Output, Purpose, note};
+use crate::emit::{self, Output, Pieces, Purpose, note};
 use crate::error::Error;
-use crate::files::{self, Input};
-use crate::patched::{locator, read};
+use crate::files::{self, Beside, Input};
+use crate::go;
+use crate::patched::locator::{self, Sums};
+use crate::patched::read;
 use crate::plan::{self, Detour, Form};
 use crate::report::Report;
 use crate::rules::Set;
 use crate::scan::{self, Functions, Scan};
-use crate::{go, verify};
+use crate::verify::{self, Written};
 
 /// Options of a run.
 #[derive(Debug, Default, Clone)]
@@ -56,11 +58,28 @@ pub(crate) fn patch_to(
     if let Some(output) = output {
         file.refuse_same(input, output)?;
     }
-    let (report, bytes) = transform(&file, set, options)?;
-    if let (Some(output), false) = (output, options.dry_run) {
-        before()?;
-        files::put_in_place(output, &bytes, file.mode())?;
-    }
+    let Some(output) = output.filter(|_| !options.dry_run) else {
+        let (report, _) = transform(&file, set, options)?;
+        return Ok(Report { dropped_setuid: file.is_setuid(), time: start.elapsed(), ..report });
+    };
+    let original = original(&file)?;
+    let report = std::thread::scope(|scope| {
+        // The input is copied beside all else, if there is a place for it yet.
+        let copy = (original.is_none() && files::directory(output).is_dir())
+            .then(|| scope.spawn(|| Beside::copy_of(&file, output)));
+        let (report, copy) = run(&file, original.as_deref(), set, options, |pieces| {
+            before()?;
+            let lost = |_| Error::Io(format!("{}: it could not be copied", output.display()));
+            let copy = match (copy, &original) {
+                (Some(copy), _) => copy.join().map_err(lost)??,
+                (None, Some(original)) => Beside::with(original, output)?,
+                (None, None) => Beside::copy_of(&file, output)?,
+            };
+            copy.write(pieces)
+        })?;
+        copy.put(file.mode())?;
+        Ok::<_, Error>(report)
+    })?;
     Ok(Report { dropped_setuid: file.is_setuid(), time: start.elapsed(), ..report })
 }
 
@@ -69,15 +88,30 @@ pub(crate) fn patch_to(
 /// # Errors
 /// As the stages say.
 pub fn transform(bytes: &[u8], set: &Set, options: &Options) -> Result<(Report, Vec<u8>), Error> {
-    let table = Table::new(&set.table)
-        .ok_or_else(|| Error::Rules("the compiled rules can't be read".into()))?;
+    run(bytes, original(bytes)?.as_deref(), set, options, |pieces| Ok(pieces.bytes()))
+}
+
+/// What a patched file was made of; `None` when it isn't patched.
+fn original(bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     // Only a whole ELF file is asked whether it is patched: its errors come first.
     let is_patched = Image::parse(bytes)?.section(note::SECTION).is_some();
-    let original = if is_patched { read::restore(bytes)? } else { None };
+    if is_patched { read::restore(bytes) } else { Ok(None) }
+}
+
+/// All stages, with the output written as the caller says.
+fn run<W: Written>(
+    bytes: &[u8],
+    original: Option<&[u8]>,
+    set: &Set,
+    options: &Options,
+    write: impl FnOnce(&Pieces<'_>) -> Result<W, Error>,
+) -> Result<(Report, W), Error> {
+    let table = Table::new(&set.table)
+        .ok_or_else(|| Error::Rules("the compiled rules can't be read".into()))?;
     let was_patched = original.is_some();
-    derive(original.as_deref().unwrap_or(bytes), table, options, |derived| {
-        let report = Report { was_patched, ..report(&derived, set) };
-        (report, derived.output.bytes)
+    derive(original.unwrap_or(bytes), table, options, write, |derived| Report {
+        was_patched,
+        ..report(derived, set)
     })
 }
 
@@ -95,23 +129,27 @@ pub struct Derived<'a> {
     pub detours: &'a [Detour<'a>],
     /// SHA-256 of the input.
     pub digest: [u8; 32],
-    /// The patched file.
-    pub output: Output,
+    /// The patched file, as meant.
+    pub output: &'a Output<'a>,
+    /// The patched file, as written.
+    pub written: &'a [u8],
 }
 
-/// Runs the stages on an original, and hands over all they made.
+/// Runs the stages on an original, has the output written, and hands over all
+/// they made.
 ///
 /// # Errors
 /// As the stages say.
-pub fn derive<T>(
+pub fn derive<T, W: Written>(
     bytes: &[u8],
     table: Table<'_>,
     options: &Options,
-    then: impl FnOnce(Derived<'_>) -> T,
-) -> Result<T, Error> {
+    write: impl FnOnce(&Pieces<'_>) -> Result<W, Error>,
+    then: impl FnOnce(&Derived<'_>) -> T,
+) -> Result<(T, W), Error> {
     std::thread::scope(|scope| {
-        // The digest takes about as long as all the rest.
-        let digest = scope.spawn(|| note::digest(bytes));
+        // Digest and sums take about as long as all the rest.
+        let digest = scope.spawn(|| digest_and_sums(bytes));
         let image = Image::parse(bytes)?;
         within_reach(&image)?;
         let doors = Doors::of(&image, options.preload.as_deref());
@@ -122,21 +160,36 @@ pub fn derive<T>(
         doors.as_ref().map_or(Ok(()), |doors| doors.check(scan.sites.len()))?;
         let asked = emit::Asked::new(table, options.every_call);
         let detours = plan::plan(&image, &functions, &scan.sites, &asked)?;
-        let digest = digest.join().map_err(|_| Error::Io("the digest could not be made".into()))?;
+        let digest = digest.join().map_err(|_| Error::Io("the digest could not be made".into()));
+        let (digest, sums) = digest?;
         let purpose = Purpose { table, input: digest, options };
         let mut output = emit::write(&image, &purpose, &detours)?;
-        locator::seal(&mut output.bytes);
-        verify::check(&image, &output, &detours, options.preload.as_deref())?;
-        Ok(then(Derived {
+        locator::seal(&mut output.pieces, sums);
+        let written = write(&output.pieces)?;
+        verify::check(&image, &output, &written, &detours, options.preload.as_deref())?;
+        let derived = Derived {
             image: &image,
             functions: &functions,
             doors: doors.as_ref(),
             scan: &scan,
             detours: &detours,
             digest,
-            output,
-        }))
+            output: &output,
+            written: &written,
+        };
+        Ok((then(&derived), written))
     })
+}
+
+/// Both at once, piece by piece: what one brought in is at hand for the other.
+fn digest_and_sums(bytes: &[u8]) -> ([u8; 32], Sums) {
+    const PIECE: usize = 64 << 10;
+    let (mut digest, mut sums) = (note::Digester::default(), Sums::default());
+    for piece in bytes.chunks(PIECE) {
+        digest.add(piece);
+        sums = sums.and(Sums::of(piece));
+    }
+    (digest.end(), sums)
 }
 
 /// Refuses code of which one end can't jump to the other: a map of what is near
@@ -173,7 +226,7 @@ fn report(derived: &Derived<'_>, set: &Set) -> Report {
         rules_digest: note::hex(&note::digest(&set.table)),
         input_digest: note::hex(&derived.digest),
         input_len: image.bytes.len() as u64,
-        output_len: output.bytes.len() as u64,
+        output_len: output.pieces.len() as u64,
         injected: output.injected,
         shim: output.shim.name,
         was_patched: false,

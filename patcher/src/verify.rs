@@ -3,6 +3,8 @@
 
 mod dynamic;
 
+use std::ops::{Deref, Range};
+
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_DYNAMIC, PT_LOAD};
 use goblin::elf::{Elf, ProgramHeader};
 use iced_x86::{Code, Decoder, DecoderOptions};
@@ -13,41 +15,62 @@ use crate::error::Error;
 use crate::plan::Detour;
 use crate::shim::{IMAGE_MAGIC, SLOTS_SIZE};
 
+/// Bytes that are compared at a time.
+const BLOCK: usize = 1 << 20;
+
 fn ensure(holds: bool, why: impl Into<String>) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::Verify(why.into())) }
 }
 
-/// Checks an output against its input, its plan and the library that was added.
+/// A file as it was written, to be read again.
+pub trait Written: Deref<Target = [u8]> + Sync {
+    /// Says that these bytes are not looked at again soon: their pages need not
+    /// stay in memory.
+    fn done_with(&self, _range: Range<usize>) {}
+}
+
+impl Written for Vec<u8> {}
+
+/// An output, as meant and as written.
+struct Pair<'a> {
+    output: &'a Output<'a>,
+    bytes: &'a [u8],
+}
+
+/// Checks what was written against the input, the plan and the library that was added.
 ///
 /// # Errors
 /// [`Error::Verify`] with the first thing that is not as it should be.
 pub fn check(
     image: &Image<'_>,
-    output: &Output,
+    output: &Output<'_>,
+    written: &impl Written,
     detours: &[Detour<'_>],
     library: Option<&str>,
 ) -> Result<(), Error> {
-    let elf = Elf::parse(&output.bytes).map_err(|e| Error::Verify(e.to_string()))?;
+    let pair = &Pair { output, bytes: written };
+    let elf = Elf::parse(written).map_err(|e| Error::Verify(e.to_string()))?;
     ensure(elf.entry == image.header.e_entry.get(object::LittleEndian), "the entry point changed")?;
     let loads: Vec<&ProgramHeader> =
         elf.program_headers.iter().filter(|h| h.p_type == PT_LOAD).collect();
-    segments(&elf, &loads, output)?;
+    segments(&elf, &loads, pair)?;
     let sections = elf.section_headers.iter();
     let names: Vec<_> = sections.filter_map(|s| elf.shdr_strtab.get_at(s.sh_name)).collect();
     ensure(names.contains(&note::SECTION), "the note is missing")?;
     ensure(output.entries.len() == detours.len(), "not every site has a trampoline")?;
     for (detour, &entry) in detours.iter().zip(&output.entries) {
-        detoured(&loads, output, detour, entry)?;
+        detoured(&loads, pair, detour, entry)?;
     }
     if image.kind.is_dynamic() {
         dynamic::check(image.bytes, &elf, library)?;
     }
     let section = elf.program_headers.iter().find(|h| h.p_type == PT_DYNAMIC);
     let section = section.filter(|_| library.is_some()).map(ProgramHeader::file_range);
-    unchanged(image, output, &elf, detours, section)
+    unchanged(image, written, &elf, detours, section)
 }
 
-fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], output: &Output) -> Result<(), Error> {
+fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], pair: &Pair<'_>) -> Result<(), Error> {
+    let Pair { output, bytes } = pair;
     for pair in loads.windows(2) {
         let end = pair[0].p_vaddr.saturating_add(pair[0].p_memsz);
         ensure(end <= pair[1].p_vaddr, format!("segments overlap at {:#x}", pair[1].p_vaddr))?;
@@ -61,7 +84,7 @@ fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], output: &Output) -> Result<
         ensure(load.p_offset % 4096 == at % 4096, format!("segment at {at:#x} is not aligned"))?;
         let end = load.p_offset.checked_add(load.p_filesz);
         ensure(
-            end.is_some_and(|e| e <= output.bytes.len() as u64),
+            end.is_some_and(|e| e <= bytes.len() as u64),
             format!("segment at {at:#x} ends past the file"),
         )?;
     }
@@ -70,7 +93,7 @@ fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], output: &Output) -> Result<
         shim.p_vaddr == output.base && shim.p_flags == PF_R | PF_X,
         "the shim's segment is wrong",
     )?;
-    let in_file = output.bytes.get(shim.p_offset as usize..).unwrap_or_default();
+    let in_file = bytes.get(shim.p_offset as usize..).unwrap_or_default();
     ensure(in_file.starts_with(IMAGE_MAGIC), "the shim's image is not where its segment says")?;
     let zeroed = data.p_vaddr + data.p_filesz;
     ensure(
@@ -101,12 +124,12 @@ fn offset(loads: &[&ProgramHeader], address: u64) -> Option<usize> {
 /// A site's first covered byte is a jump to its trampoline in the shim.
 fn detoured(
     loads: &[&ProgramHeader],
-    output: &Output,
+    Pair { output, bytes }: &Pair<'_>,
     detour: &Detour<'_>,
     entry: u64,
 ) -> Result<(), Error> {
     let start = detour.start();
-    let code = offset(loads, start).and_then(|at| output.bytes.get(at..at + 5)).unwrap_or_default();
+    let code = offset(loads, start).and_then(|at| bytes.get(at..at + 5)).unwrap_or_default();
     let jump = Decoder::with_ip(64, code, start, DecoderOptions::NONE).decode();
     ensure(
         jump.code() == Code::Jmp_rel32_64
@@ -114,7 +137,7 @@ fn detoured(
             && (output.base..output.base + output.injected).contains(&entry),
         format!("the detour at {start:#x} does not lead to its trampoline"),
     )?;
-    let site = offset(loads, detour.site.address).and_then(|at| output.bytes.get(at..at + 2));
+    let site = offset(loads, detour.site.address).and_then(|at| bytes.get(at..at + 2));
     ensure(
         detour.covers_syscall() || site == Some(&crate::scan::SYSCALL),
         format!("the syscall at {:#x} is not in its place", detour.site.address),
@@ -125,7 +148,7 @@ fn detoured(
 /// a library was added.
 fn unchanged(
     image: &Image<'_>,
-    output: &Output,
+    written: &impl Written,
     elf: &Elf<'_>,
     detours: &[Detour<'_>],
     dynamic: Option<std::ops::Range<usize>>,
@@ -141,16 +164,35 @@ fn unchanged(
     // A table in the shim's segment lies past the input's end.
     holes.retain(|&(start, _)| start < image.bytes.len());
     holes.sort_unstable();
-    holes.push((image.bytes.len(), image.bytes.len()));
-    let mut from = 0;
-    for (start, end) in holes {
-        let start = start.max(from);
-        let (old, new) = (image.bytes.get(from..start), output.bytes.get(from..start));
-        ensure(
-            old.is_some() && old == new,
-            format!("bytes changed between {from:#x} and {start:#x}"),
-        )?;
-        from = end.max(from);
+    ensure(written.len() >= image.bytes.len(), "the file is shorter than the input")?;
+    // Two halves at once: most of the time goes into bringing bytes in.
+    let middle = image.bytes.len() / 2;
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| compare(image.bytes, written, &holes, 0..middle));
+        compare(image.bytes, written, &holes, middle..image.bytes.len())?;
+        first.join().map_err(|_| Error::Verify("the comparison did not end".into()))?
+    })
+}
+
+/// A range of both files is the same but for the holes, which are in order.
+fn compare(
+    old: &[u8],
+    written: &impl Written,
+    holes: &[(usize, usize)],
+    range: Range<usize>,
+) -> Result<(), Error> {
+    let mut from = range.start;
+    for &(start, end) in holes.iter().chain([&(range.end, range.end)]) {
+        let start = start.clamp(from, range.end);
+        for block in (from..start).step_by(BLOCK) {
+            let block = block..start.min(block + BLOCK);
+            ensure(
+                old[block.clone()] == written[block.clone()],
+                format!("bytes changed between {:#x} and {:#x}", block.start, block.end),
+            )?;
+            written.done_with(block);
+        }
+        from = end.clamp(start, range.end);
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use object::{Object, ObjectSection};
 use procsys_patcher::Error;
+use procsys_patcher::emit::Pieces;
 use procsys_patcher::emit::note::{LOCATOR, LOCATOR_EMPTY};
 use procsys_patcher::patched::locator;
 use procsys_patcher::patched::place::Finding;
@@ -273,7 +274,10 @@ fn what_this_tool_did_not_write_is_an_error() {
     let digits = memchr::memmem::rfind(&other, LOCATOR.as_bytes()).expect("it is there");
     let digits = digits + LOCATOR.len();
     other[digits..digits + LOCATOR_EMPTY.len()].copy_from_slice(LOCATOR_EMPTY.as_bytes());
-    locator::seal(&mut other);
+    let mut pieces = Pieces::new(&[]);
+    pieces.append(&other);
+    locator::seal(&mut pieces, locator::Sums::default());
+    let other = pieces.bytes();
     assert!(matches!(verify(&other, None), Err(Error::Input(_))));
     let other = place.write("other", &other);
     let said = one_error(&patch(["verify".as_ref(), other.as_os_str()]));

@@ -24,6 +24,22 @@ pub fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// A digest that is made piece by piece.
+#[derive(Default)]
+pub struct Digester(Sha256);
+
+impl Digester {
+    /// Adds bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all that was added.
+    pub fn end(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
 /// A digest in hexadecimal.
 pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|b| format!("{b:02x}")).collect()

@@ -6,6 +6,7 @@ use object::{LittleEndian as LE, U32, U64};
 use procsys_rules::Table;
 
 use super::needed::Needed;
+use super::pieces::Pieces;
 use super::room::{self, Room};
 use super::segment::{self, Contents, Extra};
 use super::{note, sections};
@@ -31,9 +32,9 @@ pub struct Purpose<'a> {
 }
 
 /// A written file.
-pub struct Output {
-    /// Its bytes.
-    pub bytes: Vec<u8>,
+pub struct Output<'a> {
+    /// Its bytes, as changes of the input's.
+    pub pieces: Pieces<'a>,
     /// The address of the shim's segment.
     pub base: u64,
     /// Length of the shim's segment in bytes.
@@ -42,22 +43,24 @@ pub struct Output {
     pub shim: &'static Shim,
     /// The address of each detour's trampoline.
     pub entries: Vec<u64>,
+    /// The address of the code that trampolines share, behind them.
+    pub shared: u64,
 }
 
 /// Bytes that are changed in place, with what was there (for `revert`).
-struct Edits {
-    bytes: Vec<u8>,
+struct Edits<'a> {
+    pieces: Pieces<'a>,
     /// Offset u64, length u32, the old bytes; one after the other.
     undo: Vec<u8>,
 }
 
-impl Edits {
+impl Edits<'_> {
     fn set(&mut self, at: u64, new: &[u8]) {
-        let place = &mut self.bytes[at as usize..at as usize + new.len()];
         self.undo.extend(at.to_le_bytes());
         self.undo.extend((new.len() as u32).to_le_bytes());
-        self.undo.extend_from_slice(place);
-        place.copy_from_slice(new);
+        let at = at as usize;
+        self.undo.extend(self.pieces.get(at..at + new.len()));
+        self.pieces.set(at, new);
     }
 }
 
@@ -65,11 +68,11 @@ impl Edits {
 ///
 /// # Errors
 /// [`Error::Input`] when the file has no room for a segment or a header.
-pub fn write(
-    image: &Image<'_>,
+pub fn write<'a>(
+    image: &Image<'a>,
     purpose: &Purpose<'_>,
     detours: &[Detour<'_>],
-) -> Result<Output, Error> {
+) -> Result<Output<'a>, Error> {
     let count = image.segments.len() + 1;
     let room = room::find(image, count);
     let (base, offset, first) = addresses(image, &room)?;
@@ -103,25 +106,26 @@ pub fn write(
     if place.room != Room::Segment {
         edits.set(table, bytes_of_slice(&headers));
     }
-    edits.bytes.resize(offset as usize, 0);
-    edits.bytes.extend_from_slice(&contents.bytes);
+    let Edits { mut pieces, undo } = edits;
+    pieces.resize(offset as usize);
+    pieces.append(&contents.bytes);
     if place.room == Room::Segment {
-        edits.bytes[table as usize..][..headers.len() * 56]
-            .copy_from_slice(bytes_of_slice(&headers));
+        pieces.set(table as usize, bytes_of_slice(&headers));
     }
-    let tail = sections::tail(image, &contents, &edits.undo, &place);
-    edits.bytes.extend_from_slice(&tail.bytes);
+    let tail = sections::tail(image, &contents, &undo, &place);
+    pieces.append(&tail.bytes);
     header.e_shoff = U64::new(LE, tail.headers);
     header.e_shnum.set(LE, tail.count);
     header.e_shstrndx.set(LE, tail.names);
     header.e_shentsize.set(LE, 64);
-    edits.bytes[..64].copy_from_slice(bytes_of(&header));
+    pieces.set(0, bytes_of(&header));
     Ok(Output {
-        bytes: edits.bytes,
+        pieces,
         base,
         injected: place.len,
         shim: contents.shim,
         entries: contents.entries,
+        shared: contents.shared,
     })
 }
 
@@ -151,16 +155,12 @@ fn addresses(image: &Image<'_>, room: &Room) -> Result<(u64, u64, u64), Error> {
 }
 
 /// The input's bytes with a jump at every detour.
-fn detoured(
-    image: &Image<'_>,
+fn detoured<'a>(
+    image: &Image<'a>,
     detours: &[Detour<'_>],
     contents: &Contents,
-) -> Result<Edits, Error> {
-    let mut edits = Edits {
-        bytes: Vec::with_capacity(image.bytes.len() + contents.bytes.len() + (64 << 10)),
-        undo: Vec::new(),
-    };
-    edits.bytes.extend_from_slice(image.bytes);
+) -> Result<Edits<'a>, Error> {
+    let mut edits = Edits { pieces: Pieces::new(image.bytes), undo: Vec::new() };
     for (detour, &entry) in detours.iter().zip(&contents.entries) {
         let jump = jump(detour, entry).ok_or_else(|| {
             Error::Input(format!("no room near the code: {entry:#x} is out of reach of a jump"))

@@ -45,6 +45,8 @@ pub(super) struct Contents {
     pub(super) headers: Part,
     /// The address of each detour's trampoline.
     pub(super) entries: Vec<u64>,
+    /// The address of what they share, behind them.
+    pub(super) shared: u64,
 }
 
 /// What goes into the segment beside the shim itself.
@@ -106,9 +108,22 @@ pub(super) fn build(
         entries.push(code.here());
         trampoline::write(&mut code, &anchors, &special, options, detour, &mut first, &mut tails)?;
     }
+    let shared = code.here();
     tails.write(&mut code, &anchors);
     let code = code.finish()?;
     let trampolines = Part { offset: start, len: code.len() as u64 };
     bytes.extend_from_slice(&code);
-    Ok(Contents { bytes, shim, tables, rules, note, trampolines, moved, strings, headers, entries })
+    Ok(Contents {
+        bytes,
+        shim,
+        tables,
+        rules,
+        note,
+        trampolines,
+        moved,
+        strings,
+        headers,
+        entries,
+        shared,
+    })
 }

@@ -12,57 +12,130 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::read;
+use crate::emit::Pieces;
 use crate::emit::note::{LOCATOR, LOCATOR_EMPTY};
 
 /// Bytes of a word.
 const WORD: usize = 4;
 
-/// The two sums of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Sums(u64, u64);
+/// The two sums of some whole words, and how many words they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sums {
+    words: u64,
+    first: u64,
+    second: u64,
+}
+
+/// Words summed side by side, which a processor does faster than one by one.
+const LANES: usize = 8;
 
 impl Sums {
-    fn of(bytes: &[u8]) -> Self {
-        let (words, rest) = bytes.as_chunks::<WORD>();
-        let mut last = [0; WORD];
-        last[..rest.len()].copy_from_slice(rest);
-        let (mut first, mut second) = (0u64, 0u64);
-        for word in words.iter().chain([&last]) {
-            first = first.wrapping_add(u64::from(u32::from_le_bytes(*word)));
-            second = second.wrapping_add(first);
+    /// The sums of the whole words in `bytes`; what is left over is not counted.
+    pub fn of(bytes: &[u8]) -> Self {
+        let words = bytes.as_chunks::<WORD>().0;
+        let (rows, rest) = words.as_chunks::<LANES>();
+        let (mut first, mut second) = ([0u64; LANES], [0u64; LANES]);
+        for row in rows {
+            for lane in 0..LANES {
+                first[lane] = first[lane].wrapping_add(u64::from(u32::from_le_bytes(row[lane])));
+                second[lane] = second[lane].wrapping_add(first[lane]);
+            }
         }
-        Self(first, second)
+        // A word of lane l in row r is LANES * (rows - r) - l words from the end.
+        let mut sums = Self { words: (rows.len() * LANES) as u64, first: 0, second: 0 };
+        for lane in 0..LANES {
+            let from_end = second[lane].wrapping_mul(LANES as u64);
+            let early = first[lane].wrapping_mul(lane as u64);
+            sums.first = sums.first.wrapping_add(first[lane]);
+            sums.second = sums.second.wrapping_add(from_end).wrapping_sub(early);
+        }
+        for word in rest {
+            sums = sums.and_word(*word);
+        }
+        sums
     }
 
-    fn parse(digits: &[u8]) -> Option<Self> {
+    /// Those of a whole file: a last word that is not whole, or an empty one, is
+    /// filled up with zeros.
+    fn of_file(bytes: &[u8]) -> Self {
+        let mut last = [0; WORD];
+        let rest = bytes.as_chunks::<WORD>().1;
+        last[..rest.len()].copy_from_slice(rest);
+        Self::of(bytes).and_word(last)
+    }
+
+    fn and_word(self, word: [u8; WORD]) -> Self {
+        let first = self.first.wrapping_add(u64::from(u32::from_le_bytes(word)));
+        Self { words: self.words + 1, first, second: self.second.wrapping_add(first) }
+    }
+
+    /// The sums of these words and more after them.
+    pub fn and(self, more: Self) -> Self {
+        Self {
+            words: self.words + more.words,
+            first: self.first.wrapping_add(more.first),
+            second: self
+                .second
+                .wrapping_add(more.words.wrapping_mul(self.first))
+                .wrapping_add(more.second),
+        }
+    }
+
+    /// After one byte, `at` bytes from the start, has changed.
+    fn with_change(mut self, at: usize, old: u8, new: u8) -> Self {
+        let weight = 8 * (at % WORD) as u32;
+        let difference = (u64::from(new) << weight).wrapping_sub(u64::from(old) << weight);
+        let from_end = self.words - (at / WORD) as u64;
+        self.first = self.first.wrapping_add(difference);
+        self.second = self.second.wrapping_add(difference.wrapping_mul(from_end));
+        self
+    }
+
+    fn parse(digits: &[u8]) -> Option<(u64, u64)> {
         let (first, second) = std::str::from_utf8(digits).ok()?.split_once('-')?;
         let number = |text| u64::from_str_radix(text, 16).ok();
-        Some(Self(number(first)?, number(second)?))
+        Some((number(first)?, number(second)?))
     }
 
     fn digits(self) -> String {
-        format!("{:016x}-{:016x}", self.0, self.1)
+        format!("{:016x}-{:016x}", self.first, self.second)
     }
 }
 
-/// Writes the sums into the note of a file that was just written.
-pub fn seal(bytes: &mut [u8]) {
+/// Writes the sums into the note of a file that was just put together; `base`
+/// are those of the file that it is made of. They are linear: what changed is
+/// added, and nothing is read again.
+pub fn seal(pieces: &mut Pieces<'_>, base: Sums) {
+    let start = pieces.base().len();
     // Sums are taken with zeros in their own place, as it stands now.
-    if let Some(place) = find(bytes) {
-        let sums = Sums::of(bytes);
-        bytes[place].copy_from_slice(sums.digits().as_bytes());
+    let Some(place) = by_word(pieces.tail()) else { return };
+    let whole = start / WORD * WORD;
+    let mut sums = base;
+    for (at, new) in pieces.changes() {
+        let changed = new.iter().zip(&pieces.base()[at..]).zip(at..whole);
+        for ((new, old), at) in changed.filter(|((new, old), _)| new != old) {
+            sums = sums.with_change(at, *old, *new);
+        }
     }
+    sums = sums.and(Sums::of_file(&pieces.get(whole..pieces.len())));
+    pieces.set(start + place.start, sums.digits().as_bytes());
 }
 
 /// Where the digits are: after their word, or, if that is what was damaged, in
 /// the last line of the note.
 fn find(bytes: &[u8]) -> Option<Range<usize>> {
-    let length = LOCATOR_EMPTY.len();
-    let by_word =
-        memmem::rfind(bytes, format!("\n{LOCATOR}").as_bytes()).map(|at| at + 1 + LOCATOR.len());
-    let by_note = || read::note_text(bytes)?.end.checked_sub(length + 1);
-    let start = by_word.or_else(by_note)?;
-    (start + length <= bytes.len()).then_some(start..start + length)
+    let by_note = || {
+        let start = read::note_text(bytes)?.end.checked_sub(LOCATOR_EMPTY.len() + 1)?;
+        Some(start..start + LOCATOR_EMPTY.len())
+    };
+    by_word(bytes).or_else(by_note)
+}
+
+/// The place of the digits after the last such word.
+fn by_word(bytes: &[u8]) -> Option<Range<usize>> {
+    let start = memmem::rfind(bytes, format!("\n{LOCATOR}").as_bytes())? + 1 + LOCATOR.len();
+    let end = start + LOCATOR_EMPTY.len();
+    (end <= bytes.len()).then_some(start..end)
 }
 
 /// Whether the sums of a file are those in its note.
@@ -70,7 +143,8 @@ pub fn holds(bytes: &[u8]) -> bool {
     let Some(place) = find(bytes) else { return false };
     let mut whole = bytes.to_vec();
     whole[place.clone()].copy_from_slice(LOCATOR_EMPTY.as_bytes());
-    Sums::parse(&bytes[place]) == Some(Sums::of(&whole))
+    let sums = Sums::of_file(&whole);
+    Sums::parse(&bytes[place]) == Some((sums.first, sums.second))
 }
 
 /// The file with its one changed word put right; `None` when its sums are right,
@@ -80,9 +154,9 @@ pub fn repaired(bytes: &[u8]) -> Option<Vec<u8>> {
     let said = Sums::parse(&bytes[place.clone()])?;
     let mut whole = bytes.to_vec();
     whole[place.clone()].copy_from_slice(LOCATOR_EMPTY.as_bytes());
-    let sums = Sums::of(&whole);
-    let difference = said.0.wrapping_sub(sums.0) as i64;
-    let moment = said.1.wrapping_sub(sums.1) as i64;
+    let sums = Sums::of_file(&whole);
+    let difference = said.0.wrapping_sub(sums.first) as i64;
+    let moment = said.1.wrapping_sub(sums.second) as i64;
     if difference == 0 || moment.checked_rem(difference)? != 0 {
         return None;
     }
@@ -103,13 +177,42 @@ pub fn repaired(bytes: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    /// Seals a file of which the first bytes are another's, one of them changed.
+    fn sealed(file: &[u8], base: usize) -> Vec<u8> {
+        let mut other = file[..base].to_vec();
+        if let Some(changed) = other.get_mut(5) {
+            *changed ^= 0x90;
+        }
+        let mut pieces = Pieces::new(&other);
+        pieces.append(&file[base..]);
+        pieces.set(3, &file[3..8]);
+        seal(&mut pieces, Sums::of(&other));
+        pieces.bytes()
+    }
+
+    /// By the definition, word by word.
+    #[test]
+    fn sums_are_those_of_the_words() {
+        let bytes: Vec<u8> = (0..255u8).map(|i| i.wrapping_mul(37)).collect();
+        for len in 0..bytes.len() {
+            let words = bytes[..len].as_chunks::<WORD>().0;
+            let plain = words.iter().fold(Sums::default(), |sums, word| sums.and_word(*word));
+            assert_eq!(Sums::of(&bytes[..len]), plain, "{len} bytes");
+            let (start, end) = bytes[..len].split_at(len / 8 * WORD);
+            assert_eq!(Sums::of(start).and(Sums::of(end)), plain, "{len} bytes in two");
+        }
+    }
+
     #[test]
     fn every_changed_byte_is_put_right() {
         for length in [97, 100, 103] {
             let note = format!("x\n{LOCATOR}{LOCATOR_EMPTY}\n");
             let mut file: Vec<u8> = (0..length as u8).collect();
             file.splice(20..20, note.bytes());
-            seal(&mut file);
+            for base in [0, 8, 17, 20] {
+                assert_eq!(sealed(&file, base), sealed(&file, 19), "made of {base} bytes");
+            }
+            let file = sealed(&file, 18);
             assert_eq!(repaired(&file), None, "nothing to repair");
             let digits = find(&file).expect("sealed");
             for at in (0..file.len()).filter(|at| !digits.contains(at)) {
@@ -128,8 +231,8 @@ mod tests {
 
     #[test]
     fn two_changed_words_are_not_taken_for_one() {
-        let mut file: Vec<u8> = format!("{}\n{LOCATOR}{LOCATOR_EMPTY}\n", "a".repeat(40)).into();
-        seal(&mut file);
+        let file = format!("{}\n{LOCATOR}{LOCATOR_EMPTY}\n", "a".repeat(40));
+        let mut file = sealed(file.as_bytes(), 40);
         file[3] ^= 4;
         file[33] ^= 1;
         assert_eq!(repaired(&file), None);

@@ -90,7 +90,7 @@ impl std::fmt::Display for Finding {
 
 /// Describes bytes that are not what procsys writes.
 pub(super) fn describe(expected: &Expected<'_, '_>, actual: &[u8], place: Range<usize>) -> Finding {
-    let written = &expected.derived.output.bytes;
+    let written = expected.derived.written;
     let shown = |bytes: &[u8]| {
         let bytes = bytes.get(place.start..place.end.min(bytes.len())).unwrap_or_default();
         let text: Vec<_> = bytes.iter().take(BYTES).map(|b| format!("{b:02x}")).collect();
@@ -126,7 +126,7 @@ pub(super) fn describe(expected: &Expected<'_, '_>, actual: &[u8], place: Range<
 
 /// What the difference is to detours and trampolines, or to other code.
 fn in_code(derived: &Derived<'_>, actual: &[u8], address: u64, at: usize, finding: &mut Finding) {
-    let written = &derived.output.bytes;
+    let written = derived.written;
     let entries = &derived.output.entries;
     let window = |bytes: &[u8], from: u64, to: u64| {
         let start = at - (address - from) as usize;
@@ -146,13 +146,20 @@ fn in_code(derived: &Derived<'_>, actual: &[u8], address: u64, at: usize, findin
         return;
     }
     let end = derived.output.base + derived.output.injected;
+    let shared = derived.output.shared;
+    if (shared..end).contains(&address) {
+        finding.message = "the code that trampolines share".into();
+        finding.code =
+            Some([Vec::new(), window(written, shared, end), window(actual, shared, end)]);
+        return;
+    }
     let index = entries.partition_point(|&e| e <= address).checked_sub(1);
     if let Some(index) = index.filter(|_| address < end) {
         let detour = &derived.detours[index];
         let site = (detour.site.address, detour.site.function.to_string());
         finding.message = format!("the trampoline of the site {:#x} in {}", site.0, site.1);
         finding.site = Some(site);
-        let (from, to) = (entries[index], entries.get(index + 1).copied().unwrap_or(end));
+        let (from, to) = (entries[index], entries.get(index + 1).copied().unwrap_or(shared));
         let covered = detour.site.code[detour.covered.clone()].iter().copied();
         finding.code = Some([
             lines(covered, detour.start()),

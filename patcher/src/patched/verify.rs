@@ -14,7 +14,7 @@ use super::locator;
 use super::place::{self, Finding};
 use super::read::{self, Patched};
 use crate::elf::Image;
-use crate::emit::note;
+use crate::emit::{Pieces, note};
 use crate::error::Error;
 use crate::patch::{Derived, Options, derive};
 use crate::shim;
@@ -102,19 +102,20 @@ fn compare(base: &[u8], actual: &[u8]) -> Result<Verdict, Stop> {
         .ok_or_else(|| damaged(read::RULES, "the rules can't be read".into()))?;
     let options =
         Options { every_call: claims.every_call, preload: claims.preload.clone(), dry_run: true };
-    let derived = derive(&original, table, &options, |derived| {
-        if base != actual && derived.output.bytes != base {
+    let write = |pieces: &Pieces<'_>| Ok(pieces.bytes());
+    let derived = derive(&original, table, &options, write, |derived| {
+        if base != actual && derived.written != base {
             return Err(Stop::Unconfirmed);
         }
-        verdict(&patched, &derived, actual)
+        verdict(&patched, derived, actual)
     });
-    derived.map_err(|e| damaged("original", format!("nothing can be derived from it: {e}")))?
+    derived.map_err(|e| damaged("original", format!("nothing can be derived from it: {e}")))?.0
 }
 
 /// Compares what was derived with what is there.
 fn verdict(patched: &Patched<'_>, derived: &Derived<'_>, actual: &[u8]) -> Result<Verdict, Stop> {
     let claims = &patched.claims;
-    let written = &derived.output.bytes;
+    let written = derived.written;
     let impossible = |why: &str| Stop::Damaged(Box::new(Finding::whole("original", why)));
     let expected = Expected {
         derived,
