@@ -5,7 +5,7 @@
 
 use core::arch::asm;
 
-use procsys_hook::Kernel;
+use procsys_hook::{Kept, Kernel};
 
 /// Makes system calls.
 pub(crate) struct Raw;
@@ -39,6 +39,10 @@ impl Kernel for Raw {
         // SAFETY: the trait's contract: the program handed the address to the
         // kernel to be written to.
         unsafe { copy(address as *mut u8, from.as_ptr(), from.len()) }
+    }
+
+    fn kept(&self) -> &[Kept] {
+        super::kept()
     }
 }
 

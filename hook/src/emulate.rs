@@ -17,7 +17,7 @@ use crate::kernel::{
 };
 use crate::memory::{self, Scratch};
 use crate::stat::Facts;
-use crate::{Call, locate, report, stat};
+use crate::{Call, kept, locate, report, stat};
 
 /// What a marked memory file stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,7 @@ pub(crate) fn answer(
     let text = scratch.path.get_mut(..len)?;
     let rule = table
         .rules()
-        .filter(|r| concerned(r) && r.may_end_in(tail))
+        .filter(|r| r.may_end_in(tail) && concerned(r))
         .find(|r| locate::is_named(kernel, dirfd, text, r.path()))?;
     if error != errno::ENOENT && !is_missing(kernel, dirfd, text) {
         return None;
@@ -215,10 +215,21 @@ fn open(kernel: &impl Kernel, rule: Rule<'_>, flags: usize) -> Result<isize, u8>
     }
     // What is written starts an empty file, so that nothing old stands behind it.
     let is_emptied = !only_path && (flags & O_TRUNC != 0 || flags & O_ACCMODE == O_WRONLY);
-    let fd = memory_file(kernel, flags & O_CLOEXEC != 0)?;
     let is_read_only = !only_path && flags & O_ACCMODE == 0;
+    let is_kept = is_read_only && !is_emptied && rule.file() == FileKind::Proc;
+    if let Some(fd) =
+        is_kept.then(|| kept::reopen(kernel, rule.index, Mark::of(rule).mode(), flags)).flatten()
+    {
+        return Ok(fd as isize);
+    }
+    let fd = memory_file(kernel, flags & O_CLOEXEC != 0)?;
     match fill(kernel, rule, fd, is_emptied, is_read_only) {
-        Ok(()) => Ok(fd as isize),
+        Ok(()) => {
+            if is_kept {
+                kept::keep(kernel, rule.index, fd);
+            }
+            Ok(fd as isize)
+        }
         Err(errno) => {
             kernel.call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
             Err(errno)

@@ -1,5 +1,7 @@
 //! The kernel as the actions see it.
 
+use crate::kept::Kept;
+
 /// Makes system calls and reaches the program's memory.
 pub trait Kernel {
     /// Makes a system call. Returns what the kernel returns: a negative errno
@@ -13,6 +15,10 @@ pub trait Kernel {
     /// Copies to the program's memory, to where the kernel has just written or
     /// would have written.
     fn store(&self, address: usize, from: &[u8]);
+
+    /// What is kept from call to call, of the first rules of the table: zeroed
+    /// memory of the process, copied by fork and gone after exec.
+    fn kept(&self) -> &[Kept];
 }
 
 /// Numbers of the calls that the actions make (source: Linux,

@@ -21,6 +21,7 @@
 mod condition;
 mod emulate;
 mod identity;
+mod kept;
 mod kernel;
 mod locate;
 mod memory;
@@ -30,6 +31,7 @@ mod report;
 mod retry;
 mod stat;
 
+pub use kept::Kept;
 pub use kernel::{Kernel, nr};
 pub use memory::{PATH_MAX, Scratch, readable};
 #[cfg(feature = "whole")]

@@ -5,8 +5,10 @@
 pub const SLOTS: u64 = 64;
 /// Bytes of a slot: save area, stack, path buffers.
 pub const SLOT_SIZE: u64 = 0x8000;
-/// Bytes before the slots: their locks, 8 bytes each.
+/// Bytes before the slots: their locks, 8 bytes each, and what the hook keeps.
 pub const LOCKS_SIZE: u64 = 0x1000;
+/// Of how many rules something is kept, 24 bytes each.
+pub const KEPT: u64 = 128;
 /// Bytes of locks and slots. They lie directly below the image, in zeroed memory.
 pub const SLOTS_SIZE: u64 = LOCKS_SIZE + SLOTS * SLOT_SIZE;
 

@@ -15,7 +15,7 @@
 use core::arch::{asm, global_asm};
 use core::slice;
 
-use procsys_hook::{Call, Kernel, Scratch};
+use procsys_hook::{Call, Kept, Kernel, Scratch};
 use procsys_rules::Table;
 
 #[allow(dead_code)]
@@ -31,7 +31,7 @@ mod raw;
 mod slots;
 
 use layout::{
-    Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE, SLOTS,
+    Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KEPT, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE, SLOTS,
 };
 use raw::{Raw, copy};
 
@@ -71,7 +71,10 @@ const _: () = {
     assert!(offset_of!(Slot, replaced) == 0x70 && offset_of!(Slot, stage) == 0xa8);
     assert!(offset_of!(Slot, state) == 0xb0 && offset_of!(Slot, goes_on) == 0xb8);
     assert!(SLOTS == 64 && SLOT_SIZE == 0x8000 && layout::SLOT_STACK_TOP == 0x4000);
-    assert!(LOCKS_SIZE == 0x1000 && SLOTS * 8 <= LOCKS_SIZE);
+    assert!(
+        LOCKS_SIZE == 0x1000
+            && SLOTS * 8 + KEPT * core::mem::size_of::<Kept>() as u64 <= LOCKS_SIZE
+    );
     assert!(SLOT_SCRATCH as usize + core::mem::size_of::<Scratch>() <= SLOT_SIZE as usize);
 };
 
@@ -105,6 +108,15 @@ fn table() -> Option<Table<'static>> {
         slice::from_raw_parts(header.add(offset as usize), len as usize)
     };
     Table::new(bytes)
+}
+
+/// What the hook keeps, behind the locks.
+fn kept() -> &'static [Kept] {
+    let start = address_of!("procsys_locks") + SLOTS as usize * 8;
+    // SAFETY: the page of the locks is zeroed memory of the shim's own, which
+    // nobody else uses behind the locks; zeros are a valid `Kept`, all of whose
+    // fields are atomic; the layout is checked above.
+    unsafe { slice::from_raw_parts(start as *const Kept, KEPT as usize) }
 }
 
 /// What `entry.s` calls: decides, and says in the slot how to go on.

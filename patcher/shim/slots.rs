@@ -44,8 +44,11 @@ pub(crate) fn take(base: usize, slot: &mut Slot) -> u32 {
         // SAFETY: the locks are zeroed memory of the shim's own, which other
         // threads change: hence volatile.
         let holder = unsafe { (&raw const (*lock(other)).thread).read_volatile() };
+        if holder == 0 {
+            continue;
+        }
         let is_free = holder == thread && is_left(slot_at(other), stack)
-            || index >= CROWDED && holder != 0 && is_gone(holder);
+            || index >= CROWDED && is_gone(holder);
         if is_free {
             // SAFETY: as above; whoever held it does not come back to it.
             unsafe { lock(other).cast::<u64>().write_volatile(0) };

@@ -5,6 +5,15 @@ mod raw;
 
 pub(crate) use raw::Raw;
 
+use procsys_hook::Kept;
+
+/// What the hook keeps of the first rules of the table.
+static KEPT: [Kept; 128] = [const { Kept::new() }; 128];
+
+fn kept() -> &'static [Kept] {
+    &KEPT
+}
+
 /// Numbers of the calls that the library makes for itself (source: Linux,
 /// arch/x86/entry/syscalls/syscall_64.tbl).
 pub(crate) mod nr {

@@ -27,6 +27,9 @@ pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
     if path.first() != Some(&b'/') {
         return false;
     }
+    if pattern == path {
+        return true;
+    }
     let mut wanted = components(pattern);
     let mut given = components(path);
     loop {

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use procsys_hook::Kernel;
+use procsys_hook::{Kept, Kernel};
 
 use super::memory::Memory;
 use super::tree::{Body, Found, MEMORY_FILES, NAMESPACES, PROC, Place, Tree};
@@ -26,6 +26,11 @@ pub(crate) struct FakeKernel {
     pub(crate) tree: RefCell<Tree>,
     pub(crate) descriptors: RefCell<BTreeMap<usize, Place>>,
     pub(crate) cwd: Cell<Place>,
+    /// Files by the first address at which they are mapped.
+    pub(crate) mapped: RefCell<BTreeMap<usize, Place>>,
+    /// Whether /proc/self/map_files is there and this process may follow it.
+    pub(crate) has_map_files: Cell<bool>,
+    kept: Vec<Kept>,
     /// The last capability that it knows.
     pub(crate) last_cap: Cell<usize>,
     /// What procfs answers to O_CREAT of a missing file.
@@ -51,6 +56,9 @@ impl FakeKernel {
             tree: RefCell::new(tree),
             descriptors: RefCell::default(),
             cwd,
+            mapped: RefCell::default(),
+            has_map_files: Cell::new(true),
+            kept: std::iter::repeat_with(Kept::default).take(64).collect(),
             last_cap: Cell::new(40),
             create_errno: Cell::new(EPERM),
             knows_noexec: Cell::new(true),
@@ -122,6 +130,10 @@ impl FakeKernel {
 
     fn open(&self, dirfd: usize, path: usize, flags: usize) -> Result<isize, isize> {
         let path = self.memory.text(path)?;
+        if let Some(ends) = path.strip_prefix(b"/proc/self/map_files/") {
+            let place = self.mapped_at(ends).ok_or(ENOENT)?;
+            return Ok(self.descriptor(place) as isize);
+        }
         let no_follow = flags & O_NOFOLLOW != 0 || flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
         let place = match self.walk(dirfd, &path, !no_follow)? {
             Found::Here(_) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => return Err(EEXIST),
@@ -144,6 +156,23 @@ impl FakeKernel {
             Body::Symlink(_) if flags & O_PATH == 0 => Err(ELOOP),
             _ => Ok(self.descriptor(place) as isize),
         }
+    }
+
+    /// Maps one page of a file.
+    fn map(&self, fd: usize) -> Result<isize, isize> {
+        let place = self.start(fd)?;
+        let mut mapped = self.mapped.borrow_mut();
+        let address = 0x7f00_0000_0000 + mapped.len() * 0x1_0000;
+        mapped.insert(address, place);
+        Ok(address as isize)
+    }
+
+    /// What a link of map_files leads to.
+    fn mapped_at(&self, ends: &[u8]) -> Option<Place> {
+        let (start, end) = std::str::from_utf8(ends).ok()?.split_once('-')?;
+        let address = |digits| usize::from_str_radix(digits, 16).ok();
+        let is_page = address(start)? + 4096 == address(end)? && self.has_map_files.get();
+        self.mapped.borrow().get(&address(start)?).copied().filter(|_| is_page)
     }
 
     fn access(&self, dirfd: usize, path: usize, mode: usize) -> Result<isize, isize> {
@@ -253,6 +282,7 @@ impl FakeKernel {
                 let [flags, ..] = *flags.as_chunks::<8>().0 else { return Err(EINVAL) };
                 self.open(a, b, u64::from_le_bytes(flags) as usize)
             }
+            9 => self.map(args[4]),
             3 => self.descriptors.borrow_mut().remove(&a).map(|_| 0).ok_or(EBADF),
             4 => stat(self.facts(self.find(AT_FDCWD, a, 0)?), b),
             5 => stat(self.facts(self.start(a)?), b),
@@ -329,6 +359,10 @@ impl Kernel for FakeKernel {
     fn load(&self, address: usize, into: &mut [u8]) {
         let loaded = self.memory.read(address, into);
         assert!(loaded.is_ok(), "fault: the hook read {} bytes at {address:#x}", into.len());
+    }
+
+    fn kept(&self) -> &[Kept] {
+        &self.kept
     }
 
     fn store(&self, address: usize, from: &[u8]) {
