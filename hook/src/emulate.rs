@@ -127,6 +127,7 @@ pub(crate) fn answer(
     if !table.rules().any(|r| concerned(&r)) {
         return None;
     }
+    let thread = scratch.thread;
     let text = memory::text(kernel, address, &mut scratch.path)?;
     let len = text.len();
     let tail = path::hash(path::last(text.split_last()?.1)?);
@@ -138,7 +139,7 @@ pub(crate) fn answer(
     if error != errno::ENOENT && !is_missing(kernel, dirfd, text) {
         return None;
     }
-    Some(match question(kernel, rule, call, shape) {
+    Some(match question(kernel, rule, call, shape, thread) {
         Ok(value) => value,
         Err(errno) => -isize::from(errno),
     })
@@ -155,15 +156,21 @@ fn is_missing(kernel: &impl Kernel, dirfd: usize, text: &[u8]) -> bool {
 
 /// Answers one question about an emulated path, with an errno where the file,
 /// were it there, would refuse.
-fn question(kernel: &impl Kernel, rule: Rule<'_>, call: &Call, shape: &Shape) -> Result<isize, u8> {
+fn question(
+    kernel: &impl Kernel,
+    rule: Rule<'_>,
+    call: &Call,
+    shape: &Shape,
+    thread: u32,
+) -> Result<isize, u8> {
     let arg = |position: u8| call.args.get(usize::from(position)).copied().unwrap_or(0);
     match shape.question {
-        Question::Open(flags) => open(kernel, rule, arg(flags)),
-        Question::Creat => open(kernel, rule, O_WRONLY | O_TRUNC),
+        Question::Open(flags) => open(kernel, rule, arg(flags), thread),
+        Question::Creat => open(kernel, rule, O_WRONLY | O_TRUNC, thread),
         Question::OpenHow(how) => {
             let mut flags = [0; 8];
             kernel.load(arg(how), &mut flags);
-            open(kernel, rule, u64::from_le_bytes(flags) as usize)
+            open(kernel, rule, u64::from_le_bytes(flags) as usize, thread)
         }
         Question::Stat(_) | Question::StatAt(..) | Question::Statx(..) | Question::Statfs(_) => {
             let is_link = rule.file() == FileKind::Namespace
@@ -197,7 +204,7 @@ fn readlink(kernel: &impl Kernel, rule: Rule<'_>, buffer: usize, size: usize) ->
 }
 
 /// open(2) of an emulated file.
-fn open(kernel: &impl Kernel, rule: Rule<'_>, flags: usize) -> Result<isize, u8> {
+fn open(kernel: &impl Kernel, rule: Rule<'_>, flags: usize, thread: u32) -> Result<isize, u8> {
     let only_path = flags & O_PATH != 0;
     if flags & O_DIRECTORY != 0 {
         return Err(errno::ENOTDIR);
@@ -217,9 +224,8 @@ fn open(kernel: &impl Kernel, rule: Rule<'_>, flags: usize) -> Result<isize, u8>
     let is_emptied = !only_path && (flags & O_TRUNC != 0 || flags & O_ACCMODE == O_WRONLY);
     let is_read_only = !only_path && flags & O_ACCMODE == 0;
     let is_kept = is_read_only && !is_emptied && rule.file() == FileKind::Proc;
-    if let Some(fd) =
-        is_kept.then(|| kept::reopen(kernel, rule.index, Mark::of(rule).mode(), flags)).flatten()
-    {
+    let again = || kept::reopen(kernel, rule.index, Mark::of(rule).mode(), flags, thread);
+    if let Some(fd) = is_kept.then(again).flatten() {
         return Ok(fd as isize);
     }
     let fd = memory_file(kernel, flags & O_CLOEXEC != 0)?;

@@ -46,13 +46,19 @@ const NEVER: usize = 3;
 const PAGE: usize = 4096;
 
 /// Opens the file that is kept for a rule, and that has this `st_mode`.
-pub(crate) fn reopen(kernel: &impl Kernel, rule: usize, mode: u16, flags: usize) -> Option<usize> {
+pub(crate) fn reopen(
+    kernel: &impl Kernel,
+    rule: usize,
+    mode: u16,
+    flags: usize,
+    thread: u32,
+) -> Option<usize> {
     let kept = kernel.kept().get(rule)?;
     let address = kept.state.load(Ordering::Acquire);
     if address <= NEVER {
         return None;
     }
-    let path = link(address);
+    let path = link(thread, address);
     let args = [AT_FDCWD, path.as_ptr() as usize, flags & !(O_NOFOLLOW | O_CREAT), 0, 0, 0];
     let opened = usize::try_from(kernel.call(nr::OPENAT, args)).ok();
     let is_it = |fd: &usize| {
@@ -97,32 +103,79 @@ fn map(kernel: &impl Kernel, kept: &Kept, fd: usize) -> Option<usize> {
     usize::try_from(address).ok()
 }
 
-/// The link to the file that is mapped at this address, with its NUL: two
-/// numbers in hexadecimal without leading zeros.
-fn link(address: usize) -> [u8; 64] {
-    const FOLDER: &[u8; 21] = b"/proc/self/map_files/";
-    let mut text = [0; 64];
-    let mut end = 0;
-    let mut push = |byte: u8| {
-        // 21 bytes, twice 16 and one between: there is room.
-        if let Some(to) = text.get_mut(end) {
-            *to = byte;
-        }
-        end += 1;
-    };
-    for &byte in FOLDER {
-        push(byte);
+/// The link to the file that is mapped at this address, with its NUL. The way
+/// by the thread's number is shorter for the kernel than that by `self`; where
+/// /proc counts otherwise, another file or none is there.
+fn link(thread: u32, address: usize) -> [u8; 64] {
+    let mut text = Text { bytes: [0; 64], len: 0 };
+    text.push(b"/proc/");
+    match thread {
+        0 => text.push(b"self"),
+        number => text.decimal(number),
     }
-    for number in [address, address + PAGE] {
+    text.push(b"/map_files/");
+    text.hexadecimal(address);
+    text.push(b"-");
+    text.hexadecimal(address + PAGE);
+    text.bytes
+}
+
+/// A text in the making. 17 bytes, 10 digits, twice 16 and a dash leave a NUL.
+struct Text {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl Text {
+    fn push(&mut self, text: &[u8]) {
+        for &byte in text {
+            if let Some(to) = self.bytes.get_mut(self.len) {
+                *to = byte;
+            }
+            self.len += 1;
+        }
+    }
+
+    fn decimal(&mut self, number: u32) {
+        let mut digits = [0; 10];
+        let (mut rest, mut first) = (number, digits.len());
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            first -= 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.push(digits.get(first..).unwrap_or_default());
+    }
+
+    /// In hexadecimal, without leading zeros.
+    fn hexadecimal(&mut self, number: usize) {
         let mut shift = (usize::BITS - number.leading_zeros()).next_multiple_of(4);
         while shift > 0 {
             shift -= 4;
             let digit = (number >> shift) as u8 & 15;
-            push(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit });
-        }
-        if number == address {
-            push(b'-');
+            self.push(&[if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }]);
         }
     }
-    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::link;
+
+    fn text(thread: u32, address: usize) -> String {
+        let bytes = link(thread, address);
+        let end = bytes.iter().position(|&b| b == 0).expect("a NUL");
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    }
+
+    #[test]
+    fn links_are_named_as_the_kernel_names_them() {
+        assert_eq!(text(0, 0x7f00_1234_5000), "/proc/self/map_files/7f0012345000-7f0012346000");
+        assert_eq!(text(907, 0xf000), "/proc/907/map_files/f000-10000");
+        let longest = text(u32::MAX, usize::MAX - 0x1fff);
+        assert_eq!(longest, "/proc/4294967295/map_files/ffffffffffffe000-fffffffffffff000");
+    }
 }

@@ -16,12 +16,15 @@ pub struct Scratch {
     pub path: [u8; PATH_MAX],
     /// What takes the place of a path or of mount options; two, for `rename`.
     pub out: [[u8; PATH_MAX]; 2],
+    /// The calling thread's number, as gettid(2) gives it; 0 where the door does
+    /// not know it.
+    pub thread: u32,
 }
 
 impl Scratch {
     /// Empty buffers.
     pub const fn new() -> Self {
-        Self { path: [0; PATH_MAX], out: [[0; PATH_MAX]; 2] }
+        Self { path: [0; PATH_MAX], out: [[0; PATH_MAX]; 2], thread: 0 }
     }
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn apply(
     for (i, arg) in shape.paths.into_iter().enumerate() {
         let Some(arg) = arg else { continue };
         let Some((dirfd, address)) = locate::argument(&call.args, arg) else { continue };
-        let Scratch { path, out } = scratch;
+        let Scratch { path, out, .. } = scratch;
         let Some(out) = out.get_mut(i) else { continue };
         let Some(text) = memory::text(kernel, address, path) else { continue };
         let len = text.len();

@@ -6,7 +6,7 @@ use crate::layout::DESCRIPTOR;
 use crate::{Raw, Slot, address_of, park, table};
 
 /// Decides about a call whose number is in rax.
-pub(crate) fn decide(slot: &mut Slot, scratch: &mut Scratch, thread: u32) {
+pub(crate) fn decide(slot: &mut Slot, scratch: &mut Scratch) {
     let at = slot.descriptor as usize;
     // SAFETY: a descriptor of this kind has one more field.
     let distance = unsafe { *((at + DESCRIPTOR) as *const i32) };
@@ -17,7 +17,7 @@ pub(crate) fn decide(slot: &mut Slot, scratch: &mut Scratch, thread: u32) {
         Some(Before::Replace(call)) => {
             slot.replaced = call;
             slot.next = address_of!("procsys_replace");
-            park::park(slot, scratch, thread);
+            park::park(slot, scratch);
         }
         Some(Before::Pass) | None => slot.target = resume,
     }

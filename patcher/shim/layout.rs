@@ -7,8 +7,12 @@ pub const SLOTS: u64 = 64;
 pub const SLOT_SIZE: u64 = 0x8000;
 /// Bytes before the slots: their locks, 8 bytes each, and what the hook keeps.
 pub const LOCKS_SIZE: u64 = 0x1000;
-/// Of how many rules something is kept, 24 bytes each.
-pub const KEPT: u64 = 128;
+/// Offset behind the locks of the word with the address of park.rs's areas.
+pub const AREAS_AT: usize = 0x400;
+/// Offset behind the locks of what the hook keeps of rules, 24 bytes each.
+pub const KEPT_AT: usize = 0x600;
+/// Of how many rules something is kept.
+pub const KEPT: usize = 104;
 /// Bytes of locks and slots. They lie directly below the image, in zeroed memory.
 pub const SLOTS_SIZE: u64 = LOCKS_SIZE + SLOTS * SLOT_SIZE;
 

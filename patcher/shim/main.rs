@@ -31,7 +31,8 @@ mod raw;
 mod slots;
 
 use layout::{
-    Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KEPT, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE, SLOTS,
+    Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KEPT, KEPT_AT, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE,
+    SLOTS,
 };
 use raw::{Raw, copy};
 
@@ -71,10 +72,8 @@ const _: () = {
     assert!(offset_of!(Slot, replaced) == 0x70 && offset_of!(Slot, stage) == 0xa8);
     assert!(offset_of!(Slot, state) == 0xb0 && offset_of!(Slot, goes_on) == 0xb8);
     assert!(SLOTS == 64 && SLOT_SIZE == 0x8000 && layout::SLOT_STACK_TOP == 0x4000);
-    assert!(
-        LOCKS_SIZE == 0x1000
-            && SLOTS * 8 + KEPT * core::mem::size_of::<Kept>() as u64 <= LOCKS_SIZE
-    );
+    assert!(LOCKS_SIZE == 0x1000 && SLOTS * 8 <= layout::AREAS_AT as u64);
+    assert!(KEPT_AT + KEPT * core::mem::size_of::<Kept>() <= LOCKS_SIZE as usize);
     assert!(SLOT_SCRATCH as usize + core::mem::size_of::<Scratch>() <= SLOT_SIZE as usize);
 };
 
@@ -112,11 +111,11 @@ fn table() -> Option<Table<'static>> {
 
 /// What the hook keeps, behind the locks.
 fn kept() -> &'static [Kept] {
-    let start = address_of!("procsys_locks") + SLOTS as usize * 8;
+    let start = address_of!("procsys_locks") + KEPT_AT;
     // SAFETY: the page of the locks is zeroed memory of the shim's own, which
     // nobody else uses behind the locks; zeros are a valid `Kept`, all of whose
     // fields are atomic; the layout is checked above.
-    unsafe { slice::from_raw_parts(start as *const Kept, KEPT as usize) }
+    unsafe { slice::from_raw_parts(start as *const Kept, KEPT) }
 }
 
 /// What `entry.s` calls: decides, and says in the slot how to go on.
@@ -133,7 +132,7 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
         // The lock stays as it was: on the way out.
         return before::failed(slot, scratch);
     }
-    let _thread = slots::take(base, slot);
+    scratch.thread = slots::take(base, slot);
     let at = slot.descriptor as usize;
     // SAFETY: r11 held the address of a descriptor that the patcher wrote.
     let descriptor = unsafe { *slot.descriptor };
@@ -141,7 +140,7 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
     // The small hook is never asked before a call.
     #[cfg(feature = "whole")]
     if descriptor.kind != layout::KIND_AFTER {
-        return before::decide(slot, scratch, _thread);
+        return before::decide(slot, scratch);
     }
     let call = slot.call(descriptor.nr as usize);
     if let Some(table) = table() {

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use procsys_hook::{Kernel, Scratch, nr};
 
-use crate::layout::{SLOT_SCRATCH, SLOT_SIZE};
+use crate::layout::{AREAS_AT, SLOT_SCRATCH, SLOT_SIZE};
 use crate::slots::{is_gone, is_left, leaving};
 use crate::{Raw, Slot, address_of, copy};
 
@@ -19,13 +19,12 @@ use crate::{Raw, Slot, address_of, copy};
 const AREAS: usize = 4096;
 /// From this area on, those of threads that are gone are looked for.
 const CROWDED: usize = 64;
-/// Where the address of the areas is kept: behind the slots' locks.
-const KEPT_AT: usize = 0x400;
 /// Where an area has its lock: behind what the slot's save area uses.
 const LOCK: usize = 0xf0;
 
 /// Moves a replaced call to an area of its own, if there is one.
-pub(crate) fn park(slot: &mut Slot, scratch: &Scratch, thread: u32) {
+pub(crate) fn park(slot: &mut Slot, scratch: &Scratch) {
+    let thread = scratch.thread;
     let Some(area) = take(slot.rsp, thread) else { return };
     let (from, to) = (&raw const *slot as usize, area);
     let buffers = &raw const scratch.out as usize;
@@ -73,7 +72,7 @@ fn areas() -> Option<usize> {
     /// `PROT_READ | PROT_WRITE`; `MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE` (mmap(2)).
     const PROTECTION: usize = 1 | 2;
     const FLAGS: usize = 2 | 0x20 | 0x4000;
-    let kept = (address_of!("procsys_locks") + KEPT_AT) as *mut usize;
+    let kept = (address_of!("procsys_locks") + AREAS_AT) as *mut usize;
     // SAFETY: the word lies behind the locks in zeroed memory of the shim's own.
     let kept = unsafe { AtomicUsize::from_ptr(kept) };
     let known = kept.load(Ordering::Acquire);

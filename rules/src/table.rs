@@ -106,10 +106,12 @@ pub struct Table<'t> {
     count: usize,
 }
 
+#[inline]
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
+#[inline]
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
@@ -219,17 +221,20 @@ impl<'t> Rule<'t> {
     }
 
     /// The call it is about, or [`ANY_CALL`].
+    #[inline]
     pub fn call(&self) -> Nr {
         u16_at(self.record, field::CALL).unwrap_or(ANY_CALL)
     }
 
     /// Whether it acts on this errno (a positive number).
+    #[inline]
     pub fn acts_on(&self, errno: u8) -> bool {
         errno != 0
             && self.record.get(field::ON..field::ON + 4).is_some_and(|on| on.contains(&errno))
     }
 
     /// Whether its path may end in a component with this [hash](crate::path::hash).
+    #[inline]
     pub fn may_end_in(&self, hash: u32) -> bool {
         matches!(u32_at(self.record, field::TAIL), Some(tail) if tail == 0 || tail == hash)
     }
