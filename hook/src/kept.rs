@@ -29,8 +29,11 @@ pub struct Kept {
 impl Kept {
     /// Nothing known.
     pub const fn new() -> Self {
-        const ZERO: AtomicUsize = AtomicUsize::new(0);
-        Self { state: ZERO, device: ZERO, inode: ZERO }
+        Self {
+            state: AtomicUsize::new(NEW),
+            device: AtomicUsize::new(0),
+            inode: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -44,6 +47,10 @@ const TAKEN: usize = 2;
 const NEVER: usize = 3;
 
 const PAGE: usize = 4096;
+
+/// No more descriptors (include/uapi/asm-generic/errno-base.h): not the link's fault.
+const ENFILE: isize = 23;
+const EMFILE: isize = 24;
 
 /// Opens the file that is kept for a rule, and that has this `st_mode`.
 pub(crate) fn reopen(
@@ -60,7 +67,11 @@ pub(crate) fn reopen(
     }
     let path = link(thread, address);
     let args = [AT_FDCWD, path.as_ptr() as usize, flags & !(O_NOFOLLOW | O_CREAT), 0, 0, 0];
-    let opened = usize::try_from(kernel.call(nr::OPENAT, args)).ok();
+    let result = kernel.call(nr::OPENAT, args);
+    if [ENFILE, EMFILE].contains(&-result) {
+        return None;
+    }
+    let opened = usize::try_from(result).ok();
     let is_it = |fd: &usize| {
         stat::of_fd(kernel, *fd).is_some_and(|s| {
             stat::mode(&s) == u32::from(mode)

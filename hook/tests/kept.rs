@@ -117,3 +117,18 @@ fn a_file_whose_mode_the_program_has_changed_is_given_no_more() {
     let facts = program.fstat(open(&program, CAP, 0) as usize);
     assert_eq!(facts.mode, 0o100_444);
 }
+
+#[test]
+fn no_more_descriptors_is_not_the_links_fault() {
+    let program = Program::new();
+    for _ in 0..3 {
+        open(&program, CAP, 0);
+    }
+    const EMFILE: isize = -24;
+    program.kernel.failure.set(Some((OPENAT, EMFILE)));
+    program.open(CAP, 0);
+    program.kernel.failure.set(None);
+    program.asked();
+    open(&program, CAP, 0);
+    assert_eq!(made(&program, MEMFD_CREATE), 0);
+}

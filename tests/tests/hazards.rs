@@ -200,6 +200,7 @@ hazards! {
     go_small_stacks: "go_small_stacks.go",
     go_threads: "go_threads.go",
     heap: "heap.c",
+    kept_file: "kept_file.c",
     killed_sharer: "killed_sharer.c",
     mappings: "mappings.c",
     neighbours: "neighbours.c",
