@@ -1,5 +1,6 @@
 //! The command line of `procsys-patch`: which command is asked for?
 
+mod constants;
 mod inspect;
 mod many;
 mod outcome;
@@ -18,6 +19,7 @@ Examples:
   procsys-patch runc -o runc-x --emulate /proc/sys/kernel/cap_last_cap=40
   procsys-patch runc -o runc-x --profile gvisor --rules site.toml --dry-run --json
   procsys-patch /usr/bin/containerd -o containerd-gvisor --with-preload /usr/lib/procsys/libprocsys.so
+  procsys-patch runc -o runc-x --mode constants --redirect /proc/sys=/run/psys
   procsys-patch bin/ -o bin-gvisor/
   procsys-patch verify runc-gvisor
   procsys-patch revert runc-gvisor -o runc

@@ -6,13 +6,14 @@ mod needed;
 mod output;
 mod pieces;
 mod room;
-mod sections;
+pub(crate) mod sections;
 mod segment;
 mod tail;
 mod trampoline;
 
 pub mod note;
 
+pub(crate) use output::Edits;
 pub use output::{Output, Purpose, write};
 pub use pieces::Pieces;
 pub use trampoline::Asked;

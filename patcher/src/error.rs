@@ -9,6 +9,8 @@ pub enum Error {
     Input(String),
     /// Some sites can't be detoured: one line for each.
     Sites(Vec<String>),
+    /// Some constants can't be rewritten: one line for each.
+    Constants(Vec<String>),
     /// The rules can't be used.
     Rules(String),
     /// The output failed the check by the second reader.
@@ -23,6 +25,7 @@ impl Error {
         match self {
             Error::Input(_) => "input",
             Error::Sites(_) => "sites",
+            Error::Constants(_) => "constants",
             Error::Rules(_) => "rules",
             Error::Verify(_) => "verify",
             Error::Io(_) => "io",
@@ -37,6 +40,10 @@ impl fmt::Display for Error {
             Error::Verify(why) => write!(f, "the output failed its check: {why}"),
             Error::Sites(lines) => {
                 write!(f, "{} syscall sites can't be detoured:", lines.len())?;
+                lines.iter().try_for_each(|line| write!(f, "\n  {line}"))
+            }
+            Error::Constants(lines) => {
+                write!(f, "{} things stand in the way of rewriting its constants:", lines.len())?;
                 lines.iter().try_for_each(|line| write!(f, "\n  {line}"))
             }
         }

@@ -7,6 +7,7 @@
 //! goes the other way, from a patched file to its original and back.
 
 pub mod cli;
+pub mod constants;
 pub mod doors;
 pub mod elf;
 pub mod emit;
@@ -22,6 +23,7 @@ pub mod report;
 pub mod rules;
 pub mod scan;
 pub mod shim;
+mod uses;
 pub mod verify;
 
 pub use error::Error;

@@ -37,11 +37,19 @@ pub struct Set {
 /// # Errors
 /// [`Error::Rules`] in one line that says where and what was expected.
 pub fn gather(choice: &Choice) -> Result<Set, Error> {
-    let wrong = |e: &dyn std::fmt::Display| Error::Rules(e.to_string());
     let names = match &choice.profiles[..] {
         [] => vec![profiles::DEFAULT.to_owned()],
         given => given.to_vec(),
     };
+    gather_from(names, choice)
+}
+
+/// As [`gather`], with these profiles alone.
+///
+/// # Errors
+/// As [`gather`].
+pub(crate) fn gather_from(names: Vec<String>, choice: &Choice) -> Result<Set, Error> {
+    let wrong = |e: &dyn std::fmt::Display| Error::Rules(e.to_string());
     let mut rules = Vec::new();
     for name in &names {
         let profile = profiles::by_name(name).ok_or_else(|| {

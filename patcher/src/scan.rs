@@ -86,7 +86,12 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
 }
 
 /// Decodes `[from, to)` of a segment, up to the first invalid instruction.
-fn decode(segment: u64, bytes: &[u8], from: u64, to: u64) -> std::sync::Arc<[Instruction]> {
+pub(crate) fn decode(
+    segment: u64,
+    bytes: &[u8],
+    from: u64,
+    to: u64,
+) -> std::sync::Arc<[Instruction]> {
     let low = from.saturating_sub(segment) as usize;
     let high = (to.saturating_sub(segment) as usize).min(bytes.len());
     let code = bytes.get(low..high).unwrap_or_default();

@@ -83,3 +83,36 @@ fn a_container_without_the_file_runs_with_the_same_capabilities() {
     println!("patched, file missing: exit 0, {}", capability_sets(&runs).join(" "));
     println!("patched, file there:   exit 0, the same output as stock");
 }
+
+/// The same failure, repaired without injected code: the constant names another
+/// place, where the image has the file.
+#[test]
+fn a_rewritten_constant_finds_the_file_in_another_place() {
+    private_mounts();
+    let folder = Folder::new("cap-last-cap-constants");
+    let place = folder.path().join("bundle");
+    let rootfs = place.join("rootfs");
+    let stock = fixture("runc-current");
+    let rewritten = folder.path().join("runc-rewritten");
+    patch(&stock, &rewritten, &["--mode", "constants", "--redirect", "/proc/sys=/etc/psys"]);
+    let stock = Runc::new(&stock, &folder.path().join("stock"));
+    let rewritten = Runc::new(&rewritten, &folder.path().join("rewritten"));
+
+    bundle(&place, &with_capabilities());
+    let healthy = stock.call(&place, &["run", "healthy"]);
+    write_config(&place, &without_the_file(rootfs.to_str().expect("a temporary path is text")));
+    let failed = stock.call(&place, &["run", "missing"]);
+    assert!(failed.stderr.contains(FAILURE), "stock must fail with: {FAILURE}\n{failed}");
+
+    let moved = FAILURE.replace("/proc/sys", "/etc/psys");
+    let failed = rewritten.call(&place, &["run", "missing"]);
+    assert!(failed.stderr.contains(&moved), "it must look at the other place\n{failed}");
+
+    let kernel = rootfs.join("etc/psys/kernel");
+    std::fs::create_dir_all(&kernel).expect("the bundle is writable");
+    std::fs::copy("/proc/sys/kernel/cap_last_cap", kernel.join("cap_last_cap")).expect("readable");
+    let runs = rewritten.call(&place, &["run", "missing"]);
+    assert!(runs.success(), "rewritten, with the file there\n{runs}");
+    assert_eq!(capability_sets(&runs), capability_sets(&healthy), "the same capabilities");
+    println!("rewritten, file elsewhere: exit 0, {}", capability_sets(&runs).join(" "));
+}

@@ -37,7 +37,7 @@ pub(super) fn say(text: Arguments<'_>) {
 /// An error's text, with the input's name where it doesn't say which file it is about.
 pub(super) fn words(input: &Path, error: &Error) -> String {
     match error {
-        Error::Input(_) | Error::Sites(_) | Error::Verify(_) => {
+        Error::Input(_) | Error::Sites(_) | Error::Constants(_) | Error::Verify(_) => {
             format!("{}: {error}", input.display())
         }
         Error::Rules(_) | Error::Io(_) => error.to_string(),

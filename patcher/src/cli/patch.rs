@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{many, outcome};
+use super::{constants, many, outcome};
 use crate::doors::library_path;
 use crate::patch::{Options, patch};
 use crate::rules::{Choice, Set, gather};
@@ -44,12 +44,30 @@ pub(super) fn arguments(command: Command) -> Command {
                 .help("A dynamic executable is to need libprocsys.so, which will be at PATH, for its C part")
                 .value_parser(library_path),
         )
+        .arg(
+            Arg::new("mode")
+                .long("mode")
+                .value_name("MODE")
+                .help("detours: inject a shim; constants: inject nothing, rewrite path constants (--redirect) in place")
+                .value_parser(["detours", "constants"])
+                .default_value("detours"),
+        )
+        .arg(
+            many("leave", "ADDRESS", "With --mode constants: leave the text, or the instruction that carries one, at ADDRESS")
+                .value_parser(address),
+        )
         .arg(flag("dry-run", "Do everything but write the output"))
         .arg(outcome::json_option())
         .arg(flag(
             "every-call",
             "Send every system call through the hook: slow, for tests of equivalence",
         ))
+}
+
+/// An address in hexadecimal, as reports print it.
+fn address(text: &str) -> Result<u64, String> {
+    let digits = text.strip_prefix("0x").ok_or("expected 0x and hexadecimal digits")?;
+    u64::from_str_radix(digits, 16).map_err(|e| e.to_string())
 }
 
 fn choice(matches: &ArgMatches) -> Choice {
@@ -72,6 +90,9 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         dry_run: matches.get_flag("dry-run"),
     };
     let is_json = matches.get_flag("json");
+    if matches.get_one::<String>("mode").is_some_and(|mode| mode == "constants") {
+        return constants::run(matches, &inputs, &choice(matches));
+    }
     let set = match gather(&choice(matches)) {
         Ok(set) => set,
         Err(error) => return outcome::failed(Path::new(""), &error, is_json),

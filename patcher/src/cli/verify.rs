@@ -63,10 +63,15 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
             verdict.rule_names.len(),
             verdict.rule_names.join(", ")
         ));
-        outcome::say(format_args!(
-            "  sites     {}, their detours derived again and equal\n",
-            verdict.sites
-        ));
+        match verdict.constants {
+            None => outcome::say(format_args!(
+                "  sites     {}, their detours derived again and equal\n",
+                verdict.sites
+            )),
+            Some(constants) => outcome::say(format_args!(
+                "  constants {constants}, rewritten again and equal; nothing is injected\n"
+            )),
+        }
     } else {
         let count = verdict.findings.len();
         let more = if verdict.has_more { " or more" } else { "" };
@@ -83,6 +88,7 @@ fn report(verdict: &Verdict) -> serde_json::Value {
         "rules_sha256": verdict.rules,
         "rules": verdict.rule_names,
         "sites": verdict.sites,
+        "constants": verdict.constants,
         "findings": verdict.findings.iter().map(Finding::json).collect::<Vec<_>>(),
         "has_more": verdict.has_more,
     })

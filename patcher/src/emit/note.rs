@@ -1,5 +1,7 @@
 //! The note in a patched file: who changed it, by which rules, from what.
 
+use std::collections::BTreeSet;
+
 use procsys_rules::Table;
 use sha2::{Digest, Sha256};
 
@@ -18,6 +20,9 @@ pub const HEADER: usize = 12 + OWNER.len();
 pub const LOCATOR: &str = "locator ";
 /// The locator's digits, until they are known.
 pub const LOCATOR_EMPTY: &str = "0000000000000000-0000000000000000";
+
+/// The line that says that constants were rewritten and nothing injected.
+const CONSTANTS: &str = "mode constants";
 
 /// SHA-256 of some bytes.
 pub fn digest(bytes: &[u8]) -> [u8; 32] {
@@ -69,8 +74,25 @@ pub(super) fn text(
     )
 }
 
+/// The note's text in a file whose constants are rewritten: nothing is injected,
+/// so that there is no shim to name.
+pub(crate) fn constants_text(
+    rules: &[u8],
+    input: &[u8; 32],
+    input_len: usize,
+    leave: &BTreeSet<u64>,
+) -> String {
+    let leave: String = leave.iter().map(|at| format!("leave {at:#x}\n")).collect();
+    format!(
+        "procsys-patch {}\nrules sha256:{}\ninput sha256:{} {input_len}\n{CONSTANTS}\n{leave}{LOCATOR}{LOCATOR_EMPTY}\n",
+        env!("CARGO_PKG_VERSION"),
+        hex(&digest(rules)),
+        hex(input),
+    )
+}
+
 /// The whole note (System V gABI, note section): owner, type, text.
-pub(super) fn note(text: &str) -> Vec<u8> {
+pub(crate) fn note(text: &str) -> Vec<u8> {
     let mut note = Vec::new();
     note.extend((OWNER.len() as u32).to_le_bytes());
     note.extend((text.len() as u32).to_le_bytes());
@@ -98,6 +120,9 @@ pub struct Claims {
     pub every_call: bool,
     /// The library that was added.
     pub preload: Option<String>,
+    /// Where constants were rewritten and nothing was injected: the addresses of
+    /// those that were to stay.
+    pub constants: Option<BTreeSet<u64>>,
 }
 
 impl Claims {
@@ -113,12 +138,17 @@ impl Claims {
             shim: line("shim sha256:").map(str::to_owned),
             every_call: line("option every-call").is_some(),
             preload: line("option preload ").map(str::to_owned),
+            constants: line(CONSTANTS).map(|_| {
+                let all = text.lines().filter_map(|l| l.strip_prefix("leave 0x"));
+                all.filter_map(|at| u64::from_str_radix(at, 16).ok()).collect()
+            }),
         })
     }
 
     /// Whether this very tool wrote it: it would write the same file again.
     pub fn are_ours(&self) -> bool {
-        self.version == env!("CARGO_PKG_VERSION")
-            && shim::ALL.iter().any(|shim| self.shim == Some(shim_digest(shim)))
+        let is_shim_ours = self.constants.is_some()
+            || shim::ALL.iter().any(|shim| self.shim == Some(shim_digest(shim)));
+        self.version == env!("CARGO_PKG_VERSION") && is_shim_ours
     }
 }

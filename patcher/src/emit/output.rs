@@ -48,14 +48,18 @@ pub struct Output<'a> {
 }
 
 /// Bytes that are changed in place, with what was there (for `revert`).
-struct Edits<'a> {
-    pieces: Pieces<'a>,
+pub(crate) struct Edits<'a> {
+    pub(crate) pieces: Pieces<'a>,
     /// Offset u64, length u32, the old bytes; one after the other.
-    undo: Vec<u8>,
+    pub(crate) undo: Vec<u8>,
 }
 
-impl Edits<'_> {
-    fn set(&mut self, at: u64, new: &[u8]) {
+impl<'a> Edits<'a> {
+    pub(crate) fn new(base: &'a [u8]) -> Self {
+        Self { pieces: Pieces::new(base), undo: Vec::new() }
+    }
+
+    pub(crate) fn set(&mut self, at: u64, new: &[u8]) {
         self.undo.extend(at.to_le_bytes());
         self.undo.extend((new.len() as u32).to_le_bytes());
         let at = at as usize;
@@ -160,7 +164,7 @@ fn detoured<'a>(
     detours: &[Detour<'_>],
     contents: &Contents,
 ) -> Result<Edits<'a>, Error> {
-    let mut edits = Edits { pieces: Pieces::new(image.bytes), undo: Vec::new() };
+    let mut edits = Edits::new(image.bytes);
     for (detour, &entry) in detours.iter().zip(&contents.entries) {
         let jump = jump(detour, entry).ok_or_else(|| {
             Error::Input(format!("no room near the code: {entry:#x} is out of reach of a jump"))

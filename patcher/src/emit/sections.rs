@@ -17,12 +17,12 @@ use crate::elf::image::Section;
 use crate::shim::SLOTS_SIZE;
 
 /// What the end of the file holds, after the shim's segment.
-pub(super) struct Tail {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Tail {
+    pub(crate) bytes: Vec<u8>,
     /// Offset of the section headers in the file.
-    pub(super) headers: u64,
-    pub(super) count: u16,
-    pub(super) names: u16,
+    pub(crate) headers: u64,
+    pub(crate) count: u16,
+    pub(crate) names: u16,
 }
 
 struct Builder<'a> {
@@ -45,9 +45,6 @@ pub(super) fn tail(image: &Image<'_>, contents: &Contents, undo: &[u8], place: &
             section.sh_addr = U64::new(LE, address);
         }
     }
-    if headers.is_empty() {
-        headers.push(header(SHT_NULL, 0, 0, 0, 0));
-    }
     if let Some(old) = place.strings {
         let is_it = |s: &&mut Section| s.sh_type.get(LE) == SHT_STRTAB && s.sh_addr.get(LE) == old;
         if let Some(section) = headers.iter_mut().find(is_it) {
@@ -56,12 +53,21 @@ pub(super) fn tail(image: &Image<'_>, contents: &Contents, undo: &[u8], place: &
             section.sh_size = U64::new(LE, contents.strings.len);
         }
     }
-    let names = names_section(image).map_or_else(|| vec![0], |(_, bytes)| bytes.to_vec());
-    let start = offset + contents.bytes.len() as u64;
-    let mut builder = Builder { start, bytes: Vec::new(), headers, names, image };
+    let mut builder = Builder::new(image, offset + contents.bytes.len() as u64, headers);
     builder.injected(contents, address, offset);
     builder.appended(".procsys.undo", header(SHT_PROGBITS, 0, 0, 0, 0), undo);
     builder.symbols(contents, address);
+    builder.finish()
+}
+
+/// Builds a tail behind the input's end that holds sections which are not loaded:
+/// name, type and contents of each.
+pub(crate) fn appended(image: &Image<'_>, parts: &[(&str, u32, &[u8])]) -> Tail {
+    let headers = image.sections.iter().copied().collect();
+    let mut builder = Builder::new(image, image.bytes.len() as u64, headers);
+    for (name, kind, bytes) in parts {
+        builder.appended(name, header(*kind, 0, 0, 0, 0), bytes);
+    }
     builder.finish()
 }
 
@@ -87,7 +93,15 @@ fn header(kind: u32, flags: u32, address: u64, offset: u64, size: u64) -> Sectio
     }
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(image: &'a Image<'a>, start: u64, mut headers: Vec<Section>) -> Self {
+        if headers.is_empty() {
+            headers.push(header(SHT_NULL, 0, 0, 0, 0));
+        }
+        let names = names_section(image).map_or_else(|| vec![0], |(_, bytes)| bytes.to_vec());
+        Builder { start, bytes: Vec::new(), headers, names, image }
+    }
+
     fn named(&mut self, name: &str, mut section: Section) -> usize {
         section.sh_name = U32::new(LE, self.names.len() as u32);
         self.names.extend_from_slice(name.as_bytes());

@@ -35,7 +35,7 @@ impl Linkage {
 ///
 /// # Errors
 /// [`Error::Input`] when it is something else, or damaged.
-pub(super) fn read<'a>(bytes: &'a [u8]) -> Result<(Image<'a>, Linkage), Error> {
+pub(crate) fn read<'a>(bytes: &'a [u8]) -> Result<(Image<'a>, Linkage), Error> {
     let refused = match Image::parse(bytes) {
         Ok(image) => {
             let linkage = linkage(&image);

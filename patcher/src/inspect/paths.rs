@@ -69,7 +69,7 @@ type Place = (u64, usize, bool);
 /// Finds all of them, in ascending order of address.
 pub(super) fn find(image: &Image<'_>, functions: &Functions<'_>) -> Vec<Constant> {
     let starts = starts(image);
-    let references = referrers::find(image, &starts);
+    let references = referrers::find(image, functions, &starts);
     let mut found: BTreeMap<Place, (Topic, BTreeSet<u64>)> = BTreeMap::new();
     for &address in &starts {
         let Some(bytes) = image.at(address) else { continue };

@@ -65,6 +65,7 @@ fn patched_json(patched: &WasPatched) -> Value {
     json!({
         "version": claims.map(|c| &c.version),
         "by_this_tool": claims.map(Claims::are_ours),
+        "mode": claims.map(mode),
         "every_call": claims.map(|c| c.every_call),
         "preload": claims.and_then(|c| c.preload.as_ref()),
         "rules": patched.rules,
@@ -72,6 +73,11 @@ fn patched_json(patched: &WasPatched) -> Value {
         "input_sha256": claims.map(|c| &c.input),
         "damage": patched.damage,
     })
+}
+
+/// How the file was patched.
+fn mode(claims: &Claims) -> &'static str {
+    if claims.constants.is_some() { "constants" } else { "detours" }
 }
 
 impl Display for Inspection {
@@ -156,7 +162,7 @@ fn patched_lines(f: &mut Formatter<'_>, patched: &WasPatched) -> Result {
     if let Some(claims) = &patched.claims {
         let by = if claims.are_ours() { "this tool" } else { "another build of it" };
         writeln!(f, "  patched   by procsys-patch {} ({by})", claims.version)?;
-        writeln!(f, "            rules {}", patched.rules.join(", "))?;
+        writeln!(f, "            mode {}, rules {}", mode(claims), patched.rules.join(", "))?;
         writeln!(f, "            original sha256 {}", claims.input)?;
     }
     match &patched.damage {

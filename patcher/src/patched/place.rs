@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::read::UNDO;
 use super::verify::Expected;
+use crate::constants::{Change, Edit};
 use crate::elf::Image;
 use crate::emit::note;
 use crate::patch::Derived;
@@ -90,7 +91,7 @@ impl std::fmt::Display for Finding {
 
 /// Describes bytes that are not what procsys writes.
 pub(super) fn describe(expected: &Expected<'_, '_>, actual: &[u8], place: Range<usize>) -> Finding {
-    let written = expected.derived.written;
+    let written = expected.derived.bytes;
     let shown = |bytes: &[u8]| {
         let bytes = bytes.get(place.start..place.end.min(bytes.len())).unwrap_or_default();
         let text: Vec<_> = bytes.iter().take(BYTES).map(|b| format!("{b:02x}")).collect();
@@ -99,7 +100,7 @@ pub(super) fn describe(expected: &Expected<'_, '_>, actual: &[u8], place: Range<
     let mut finding = Finding {
         region: region(&expected.image, place.start),
         address: address(&expected.image, place.start),
-        message: match place.start < expected.derived.image.bytes.len() && place.start >= 64 {
+        message: match place.start < expected.derived.original_len && place.start >= 64 {
             true => "changed since procsys copied it from the original".into(),
             false => "is not what procsys writes".into(),
         },
@@ -107,7 +108,10 @@ pub(super) fn describe(expected: &Expected<'_, '_>, actual: &[u8], place: Range<
         ..Finding::default()
     };
     if let Some(address) = finding.address {
-        in_code(expected.derived, actual, address, place.start, &mut finding);
+        match expected.derived.detours {
+            Some(derived) => in_code(derived, actual, address, place.start, &mut finding),
+            None => in_constant(expected.derived.constants, address, &mut finding),
+        }
     }
     if finding.region == UNDO {
         let changes = &expected.patched.changes;
@@ -122,6 +126,14 @@ pub(super) fn describe(expected: &Expected<'_, '_>, actual: &[u8], place: Range<
     }
     finding.place = Some(place);
     finding
+}
+
+/// What the difference is to rewritten constants and their lengths.
+fn in_constant(constants: &[Change], address: u64, finding: &mut Finding) {
+    let holds = |e: &Edit| (e.address..e.address + e.bytes.len() as u64).contains(&address);
+    if let Some(change) = constants.iter().find(|c| c.edits.iter().any(holds)) {
+        finding.message = format!("the constant {} or a length of it changed", change.new);
+    }
 }
 
 /// What the difference is to detours and trampolines, or to other code.

@@ -13,9 +13,11 @@ use procsys_rules::Table;
 use super::locator;
 use super::place::{self, Finding};
 use super::read::{self, Patched};
+use crate::constants::{self, Change};
 use crate::elf::Image;
 use crate::emit::{Pieces, note};
 use crate::error::Error;
+use crate::inspect::linkage;
 use crate::patch::{Derived, Options, derive};
 use crate::shim;
 
@@ -35,6 +37,8 @@ pub struct Verdict {
     pub rule_names: Vec<String>,
     /// How many sites were derived again; 0 when that was not possible.
     pub sites: usize,
+    /// How many constants were derived again, where those were rewritten.
+    pub constants: Option<usize>,
     /// What is not as it should be; empty when all is.
     pub findings: Vec<Finding>,
     /// Whether more than the listed differences were found.
@@ -44,13 +48,27 @@ pub struct Verdict {
 /// What the file should be, for descriptions.
 pub(super) struct Expected<'a, 'd> {
     /// What was derived.
-    pub(super) derived: &'d Derived<'a>,
+    pub(super) derived: &'d Written<'a, 'd>,
     /// The file that was written, read.
     pub(super) image: Image<'d>,
     /// What the written file holds.
     pub(super) patched: Patched<'d>,
     /// Where its undo section starts.
     pub(super) undo_at: usize,
+}
+
+/// What either way of patching derives.
+pub(super) struct Written<'a, 'd> {
+    /// The patched file.
+    pub(super) bytes: &'d [u8],
+    /// Length of the original in bytes.
+    pub(super) original_len: usize,
+    /// SHA-256 of the original.
+    digest: [u8; 32],
+    /// Its detours, if it has any.
+    pub(super) detours: Option<&'d Derived<'a>>,
+    /// Its rewritten constants, if it has any.
+    pub(super) constants: &'d [Change],
 }
 
 /// Why a comparison could not be made.
@@ -80,7 +98,10 @@ pub fn verify(bytes: &[u8], original: Option<&[u8]>) -> Result<Verdict, Error> {
         Err(Stop::Unconfirmed) => Verdict::default(),
     };
     if let Some(original) = original {
-        let whole = repaired.as_deref().filter(|_| verdict.sites > 0).unwrap_or(bytes);
+        let whole = repaired
+            .as_deref()
+            .filter(|_| verdict.sites > 0 || verdict.constants.is_some())
+            .unwrap_or(bytes);
         verdict.findings.extend(against_original(whole, original));
     }
     Ok(verdict)
@@ -100,26 +121,51 @@ fn compare(base: &[u8], actual: &[u8]) -> Result<Verdict, Stop> {
     let original = patched.undone().map_err(|why| damaged(read::UNDO, why))?;
     let table = Table::new(patched.rules)
         .ok_or_else(|| damaged(read::RULES, "the rules can't be read".into()))?;
+    let checked = |written: Written<'_, '_>| {
+        if base != actual && written.bytes != base {
+            return Err(Stop::Unconfirmed);
+        }
+        verdict(&patched, &written, actual)
+    };
+    let nothing = |e: Error| damaged("original", format!("nothing can be derived from it: {e}"));
+    let original_len = original.len();
+    if let Some(leave) = &claims.constants {
+        let derived = constants::derive(&original, table, leave).map_err(nothing)?;
+        return checked(Written {
+            bytes: &derived.output,
+            original_len,
+            digest: derived.digest,
+            detours: None,
+            constants: &derived.changes,
+        });
+    }
     let options =
         Options { every_call: claims.every_call, preload: claims.preload.clone(), dry_run: true };
     let write = |pieces: &Pieces<'_>| Ok(pieces.bytes());
     let derived = derive(&original, table, &options, write, |derived| {
-        if base != actual && derived.written != base {
-            return Err(Stop::Unconfirmed);
-        }
-        verdict(&patched, derived, actual)
+        checked(Written {
+            bytes: derived.written,
+            original_len,
+            digest: derived.digest,
+            detours: Some(derived),
+            constants: &[],
+        })
     });
-    derived.map_err(|e| damaged("original", format!("nothing can be derived from it: {e}")))?.0
+    derived.map_err(nothing)?.0
 }
 
 /// Compares what was derived with what is there.
-fn verdict(patched: &Patched<'_>, derived: &Derived<'_>, actual: &[u8]) -> Result<Verdict, Stop> {
+fn verdict(
+    patched: &Patched<'_>,
+    derived: &Written<'_, '_>,
+    actual: &[u8],
+) -> Result<Verdict, Stop> {
     let claims = &patched.claims;
-    let written = derived.written;
+    let written = derived.bytes;
     let impossible = |why: &str| Stop::Damaged(Box::new(Finding::whole("original", why)));
     let expected = Expected {
         derived,
-        image: Image::parse(written).map_err(|e| impossible(&e.to_string()))?,
+        image: linkage::read(written).map_err(|e| impossible(&e.to_string()))?.0,
         patched: Patched::read(written).ok().flatten().ok_or_else(|| impossible("no note"))?,
         undo_at: read::section(written, read::UNDO).map_or(0, |range| range.start),
     };
@@ -148,7 +194,8 @@ fn verdict(patched: &Patched<'_>, derived: &Derived<'_>, actual: &[u8]) -> Resul
         original: claims.input.clone(),
         rules: claims.rules.clone(),
         rule_names: rule_names(patched.rules),
-        sites: derived.scan.sites.len(),
+        sites: derived.detours.map_or(0, |d| d.scan.sites.len()),
+        constants: claims.constants.is_some().then_some(derived.constants.len()),
         findings,
         has_more,
     })
