@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build preload fixtures demo test unit e2e bench fuzz lint audit clean
+.PHONY: build preload fixtures demo test unit e2e bench race fuzz lint audit clean
 
 CARGO := cargo
 PATCHER := target/release/procsys-patch
@@ -30,6 +30,10 @@ unit: fixtures
 
 e2e: build fixtures
 	$(CARGO) test --locked --release --no-fail-fast -p procsys-tests -- --test-threads=1 --nocapture
+
+# The races of docs/safe-procfs-matrix.md at full length (some minutes).
+race: build fixtures
+	RACE_TRIES=100000 $(CARGO) test --locked --release -p procsys-tests --test safe_procfs_attacks no_race -- --nocapture
 
 bench: build fixtures
 	$(CARGO) run --locked --release -p procsys-benches

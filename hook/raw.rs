@@ -5,7 +5,7 @@
 
 use core::arch::asm;
 
-use procsys_hook::{Kept, Kernel};
+use procsys_hook::{Kept, Kernel, Notes};
 
 /// Makes system calls.
 pub(crate) struct Raw;
@@ -43,6 +43,10 @@ impl Kernel for Raw {
 
     fn kept(&self) -> &[Kept] {
         super::kept()
+    }
+
+    fn notes(&self) -> Option<&Notes> {
+        super::notes()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The kernel as the actions see it.
 
 use crate::kept::Kept;
+use crate::notes::Notes;
 
 /// Makes system calls and reaches the program's memory.
 pub trait Kernel {
@@ -19,12 +20,18 @@ pub trait Kernel {
     /// What is kept from call to call, of the first rules of the table: zeroed
     /// memory of the process, copied by fork and gone after exec.
     fn kept(&self) -> &[Kept];
+
+    /// What the process remembers, where the door keeps notes.
+    fn notes(&self) -> Option<&Notes> {
+        None
+    }
 }
 
 /// Numbers of the calls that the actions make (source: Linux,
 /// arch/x86/entry/syscalls/syscall_64.tbl).
 #[allow(missing_docs)]
 pub mod nr {
+    pub const READ: usize = 0;
     pub const CLOSE: usize = 3;
     pub const FSTAT: usize = 5;
     pub const LSTAT: usize = 6;
@@ -37,12 +44,16 @@ pub mod nr {
     pub const SIGALTSTACK: usize = 131;
     pub const FSTATFS: usize = 138;
     pub const PRCTL: usize = 157;
+    pub const MOUNT: usize = 165;
     pub const GETTID: usize = 186;
     pub const TKILL: usize = 200;
     pub const OPENAT: usize = 257;
     pub const NEWFSTATAT: usize = 262;
+    pub const READLINKAT: usize = 267;
     pub const GETRANDOM: usize = 318;
     pub const MEMFD_CREATE: usize = 319;
+    pub const STATX: usize = 332;
+    pub const OPENAT2: usize = 437;
 }
 
 /// `AT_FDCWD`, as an argument (include/uapi/linux/fcntl.h).
@@ -88,8 +99,23 @@ impl<'k, K: Kernel> Fd<'k, K> {
         path: usize,
         flags: usize,
     ) -> Result<Self, isize> {
-        let number = kernel.call(nr::OPENAT, [dirfd, path, flags | O_CLOEXEC, 0, 0, 0]);
-        usize::try_from(number).map(|number| Self { kernel, number }).map_err(|_| number)
+        Self::from_result(
+            kernel,
+            kernel.call(nr::OPENAT, [dirfd, path, flags | O_CLOEXEC, 0, 0, 0]),
+        )
+    }
+
+    /// Takes what a call that opens has given.
+    pub(crate) fn from_result(kernel: &'k K, result: isize) -> Result<Self, isize> {
+        usize::try_from(result).map(|number| Self { kernel, number }).map_err(|_| result)
+    }
+
+    /// Hands the descriptor over to the program.
+    #[cfg(feature = "whole")]
+    pub(crate) fn give(self) -> isize {
+        let number = self.number as isize;
+        core::mem::forget(self);
+        number
     }
 }
 

@@ -26,17 +26,31 @@ mod kernel;
 mod locate;
 mod memory;
 #[cfg(feature = "whole")]
+mod mounted_proc;
+#[cfg(feature = "whole")]
+mod mountinfo;
+mod notes;
+#[cfg(feature = "whole")]
+mod openat2;
+#[cfg(feature = "whole")]
+mod propagation;
+#[cfg(feature = "whole")]
 mod redirect;
 mod report;
 mod retry;
+#[cfg(feature = "whole")]
+mod safe_procfs;
 mod stat;
 
 pub use kept::Kept;
 pub use kernel::{Kernel, nr};
 pub use memory::{PATH_MAX, Scratch, readable};
+pub use notes::Notes;
 #[cfg(feature = "whole")]
 pub use redirect::without_directories;
 pub use report::TMPFS_MAGIC;
+#[cfg(feature = "whole")]
+pub use safe_procfs::start;
 
 use procsys_rules::table::{Kind, Table};
 
@@ -101,10 +115,25 @@ pub fn repair(
     result: isize,
 ) -> Answer {
     if result >= 0 {
-        return Answer { result, is_repaired: report::success(kernel, table, call) };
+        #[cfg(feature = "whole")]
+        let is_answered = safe_procfs::success(kernel, table, scratch, call, result);
+        #[cfg(not(feature = "whole"))]
+        let is_answered = false;
+        return Answer { result, is_repaired: is_answered || report::success(kernel, table, call) };
     }
     let repaired = repaired(kernel, table, scratch, call, result);
     Answer { result: repaired.unwrap_or(result), is_repaired: repaired.is_some() }
+}
+
+/// The answer of a retry that has checks of its own (docs/rules.md, `through`).
+#[cfg(feature = "whole")]
+fn through(kernel: &impl Kernel, scratch: &mut Scratch, call: &Call, kind: Kind) -> Option<isize> {
+    match kind {
+        Kind::RetryTrustedOvermount => safe_procfs::open(kernel, scratch, call),
+        Kind::RetryMountedProc => mounted_proc::open(kernel, scratch, call),
+        Kind::RetryWorkingDirectory => propagation::again(kernel, scratch, call),
+        _ => None,
+    }
 }
 
 /// The answer of the first rule that concerns a failure.
@@ -124,6 +153,12 @@ fn repaired(
             Some(Kind::Ignore) => return Some(0),
             Some(Kind::ReportErrno) => return Some(-(rule.number() as isize)),
             Some(Kind::Retry) => return Some(retry::again(kernel, scratch, rule, call)),
+            #[cfg(feature = "whole")]
+            Some(kind) => {
+                if let Some(answer) = through(kernel, scratch, call, kind) {
+                    return Some(answer);
+                }
+            }
             _ => {}
         }
     }

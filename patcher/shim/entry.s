@@ -197,5 +197,7 @@ procsys_header:
     .long procsys_forked - procsys_header
     .long 0                 # offset of the rule table
     .long 0                 # length of the rule table
+    .long procsys_start - procsys_header
+    .long 0                 # distance to the program's entry point
     .balign 16
     .text

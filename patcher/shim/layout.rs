@@ -5,8 +5,9 @@
 pub const SLOTS: u64 = 64;
 /// Bytes of a slot: save area, stack, path buffers.
 pub const SLOT_SIZE: u64 = 0x8000;
-/// Bytes before the slots: their locks, 8 bytes each, and what the hook keeps.
-pub const LOCKS_SIZE: u64 = 0x1000;
+/// Bytes before the slots: their locks, 8 bytes each, what the hook keeps,
+/// and its notes.
+pub const LOCKS_SIZE: u64 = 0x2000;
 /// Offset behind the locks of the word with the address of park.rs's areas.
 pub const AREAS_AT: usize = 0x400;
 /// Offset behind the locks of what the hook keeps of rules, 24 bytes each.
@@ -15,6 +16,10 @@ pub const KEPT_AT: usize = 0x600;
 pub const KEPT: usize = 104;
 /// Bytes of locks and slots. They lie directly below the image, in zeroed memory.
 pub const SLOTS_SIZE: u64 = LOCKS_SIZE + SLOTS * SLOT_SIZE;
+
+/// Where the process's notes lie, from the locks' start: behind what is kept. The
+/// first byte is not 0 while calls are looked at whose reach says `armed`.
+pub const NOTES_AT: u64 = 0x1000;
 
 /// Offset of a slot's stack top.
 pub const SLOT_STACK_TOP: u64 = 0x4000;
@@ -32,6 +37,13 @@ pub const HEADER_FORKED: usize = 12;
 pub const HEADER_TABLE: usize = 16;
 /// Header field: length of the rule table in bytes, u32; written by the patcher.
 pub const HEADER_TABLE_LEN: usize = 20;
+
+/// Header field: offset in the image of the code that runs before the program's
+/// first instruction, u32.
+pub const HEADER_START: usize = 24;
+/// Header field: distance from the image's start to the program's entry point,
+/// i32; written by the patcher where the entry point leads to the shim.
+pub const HEADER_ENTRY: usize = 28;
 
 /// Descriptor kind: the kernel has answered; `nr` is the descriptor's.
 pub const KIND_AFTER: u16 = 0;

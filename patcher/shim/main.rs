@@ -15,7 +15,7 @@
 use core::arch::{asm, global_asm};
 use core::slice;
 
-use procsys_hook::{Call, Kept, Kernel, Scratch};
+use procsys_hook::{Call, Kept, Kernel, Notes, Scratch};
 use procsys_rules::Table;
 
 #[allow(dead_code)]
@@ -29,14 +29,18 @@ mod park;
 #[path = "../../hook/raw.rs"]
 mod raw;
 mod slots;
+#[cfg(feature = "whole")]
+mod start;
 
 use layout::{
-    Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KEPT, KEPT_AT, LOCKS_SIZE, SLOT_SCRATCH, SLOT_SIZE,
-    SLOTS,
+    Descriptor, HEADER_TABLE, HEADER_TABLE_LEN, KEPT, KEPT_AT, LOCKS_SIZE, NOTES_AT, SLOT_SCRATCH,
+    SLOT_SIZE, SLOTS,
 };
 use raw::{Raw, copy};
 
 global_asm!(include_str!("entry.s"), options(att_syntax));
+#[cfg(not(feature = "whole"))]
+global_asm!(".globl procsys_start", ".set procsys_start, procsys_header");
 
 /// The save area at the start of a slot, as `entry.s` lays it out.
 #[repr(C)]
@@ -72,8 +76,9 @@ const _: () = {
     assert!(offset_of!(Slot, replaced) == 0x70 && offset_of!(Slot, stage) == 0xa8);
     assert!(offset_of!(Slot, state) == 0xb0 && offset_of!(Slot, goes_on) == 0xb8);
     assert!(SLOTS == 64 && SLOT_SIZE == 0x8000 && layout::SLOT_STACK_TOP == 0x4000);
-    assert!(LOCKS_SIZE == 0x1000 && SLOTS * 8 <= layout::AREAS_AT as u64);
-    assert!(KEPT_AT + KEPT * core::mem::size_of::<Kept>() <= LOCKS_SIZE as usize);
+    assert!(LOCKS_SIZE == 0x2000 && SLOTS * 8 <= layout::AREAS_AT as u64);
+    assert!(KEPT_AT + KEPT * core::mem::size_of::<Kept>() <= NOTES_AT as usize);
+    assert!(NOTES_AT as usize + core::mem::size_of::<Notes>() <= LOCKS_SIZE as usize);
     assert!(SLOT_SCRATCH as usize + core::mem::size_of::<Scratch>() <= SLOT_SIZE as usize);
 };
 
@@ -154,6 +159,14 @@ impl Slot {
     fn call(&self, nr: usize) -> Call {
         Call { nr, args: [self.rdi, self.rsi, self.rdx, self.r10, self.r8, self.r9] }
     }
+}
+
+/// What the process remembers: behind the locks.
+fn notes() -> Option<&'static Notes> {
+    let at = address_of!("procsys_locks") + NOTES_AT as usize;
+    // SAFETY: zeroed memory of the shim's own, aligned, of which nothing else is
+    // used (checked above); empty notes are all zero, and all of it is atomic.
+    Some(unsafe { &*(at as *const Notes) })
 }
 
 unsafe extern "C" {

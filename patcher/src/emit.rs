@@ -14,6 +14,6 @@ mod trampoline;
 pub mod note;
 
 pub(crate) use output::Edits;
-pub use output::{Output, Purpose, write};
+pub use output::{Output, Purpose, entry_point, write};
 pub use pieces::Pieces;
 pub use trampoline::Asked;

@@ -166,7 +166,7 @@ pub fn derive<T, W: Written>(
         let mut output = emit::write(&image, &purpose, &detours)?;
         locator::seal(&mut output.pieces, sums);
         let written = write(&output.pieces)?;
-        verify::check(&image, &output, &written, &detours, options.preload.as_deref())?;
+        verify::check(&image, &purpose, &output, &written, &detours)?;
         let derived = Derived {
             image: &image,
             functions: &functions,

@@ -10,7 +10,7 @@ use goblin::elf::{Elf, ProgramHeader};
 use iced_x86::{Code, Decoder, DecoderOptions};
 
 use crate::elf::Image;
-use crate::emit::{Output, note};
+use crate::emit::{self, Output, Purpose, note};
 use crate::error::Error;
 use crate::plan::Detour;
 use crate::shim::{IMAGE_MAGIC, SLOTS_SIZE};
@@ -43,14 +43,16 @@ struct Pair<'a> {
 /// [`Error::Verify`] with the first thing that is not as it should be.
 pub fn check(
     image: &Image<'_>,
+    purpose: &Purpose<'_>,
     output: &Output<'_>,
     written: &impl Written,
     detours: &[Detour<'_>],
-    library: Option<&str>,
 ) -> Result<(), Error> {
+    let library = purpose.options.preload.as_deref();
     let pair = &Pair { output, bytes: written };
     let elf = Elf::parse(written).map_err(|e| Error::Verify(e.to_string()))?;
-    ensure(elf.entry == image.header.e_entry.get(object::LittleEndian), "the entry point changed")?;
+    let entry = emit::entry_point(image, purpose.table, output.base, output.shim);
+    ensure(elf.entry == entry, "the entry point is not where it should be")?;
     let loads: Vec<&ProgramHeader> =
         elf.program_headers.iter().filter(|h| h.p_type == PT_LOAD).collect();
     segments(&elf, &loads, pair)?;

@@ -5,13 +5,19 @@ mod raw;
 
 pub(crate) use raw::Raw;
 
-use procsys_hook::Kept;
+use procsys_hook::{Kept, Notes};
 
 /// What the hook keeps of the first rules of the table.
 static KEPT: [Kept; 128] = [const { Kept::new() }; 128];
 
 fn kept() -> &'static [Kept] {
     &KEPT
+}
+
+/// The library keeps no notes: it is not there before a program's first
+/// instruction, so nothing could be trusted that it would note.
+fn notes() -> Option<&'static Notes> {
+    None
 }
 
 /// Numbers of the calls that the library makes for itself (source: Linux,

@@ -162,6 +162,15 @@ fsopen 430
 close_range 436
 ";
 
+/// `close`.
+pub const CLOSE: Nr = 3;
+/// `fstatfs`.
+pub const FSTATFS: Nr = 138;
+/// `statx`.
+pub const STATX: Nr = 332;
+/// `openat2`.
+pub const OPENAT2: Nr = 437;
+
 /// The shape of a call, or `None` for one that names no file.
 pub fn shape(nr: usize) -> Option<&'static Shape> {
     SHAPES.iter().find(|s| usize::from(s.nr) == nr)

@@ -1,8 +1,8 @@
 //! From rules to the table that the hook reads.
 
 use crate::model::{Action, Clause, Rule};
-use crate::path;
 use crate::table::{ANY_CALL, CLAUSE, FileKind, HEADER, Kind, MAGIC, RECORD, VERSION, field};
+use crate::{calls, path};
 
 /// Compiles rules to a table, in their order.
 ///
@@ -66,6 +66,10 @@ impl Writer {
             Action::Ignore { call, .. } => (Kind::Ignore, *call),
             Action::ReportErrno { call, .. } => (Kind::ReportErrno, *call),
             Action::ReportProcfsRoot => (Kind::ReportProcfsRoot, ANY_CALL),
+            Action::RetryThrough(way) => {
+                (way.kind(), calls::by_name(way.subject().0).unwrap_or(ANY_CALL))
+            }
+            Action::ReportTrustedOvermount => (Kind::ReportTrustedOvermount, ANY_CALL),
         };
         self.bytes[at + field::KIND] = kind as u8;
         self.put(at + field::CALL, &call.to_le_bytes());
@@ -93,7 +97,10 @@ impl Writer {
                 self.put(at + field::NUMBER, &u64::from(*errno).to_le_bytes());
             }
             Action::ReportProcfsRoot => self.put(at + field::NUMBER, &1u64.to_le_bytes()),
-            Action::Retry { .. } | Action::Ignore { .. } => {}
+            Action::Retry { .. }
+            | Action::Ignore { .. }
+            | Action::RetryThrough(_)
+            | Action::ReportTrustedOvermount => {}
         }
         let [when, changes] = rule.clauses();
         self.clauses(at + field::WHEN, when);

@@ -1,7 +1,7 @@
 //! Rules as the user writes them, before they are compiled.
 
 use crate::calls::Nr;
-use crate::table::{FileKind, Op, Probe};
+use crate::table::{FileKind, Kind, Op, Probe};
 
 /// One rule, with the place where it was written.
 #[derive(Debug, Clone)]
@@ -55,6 +55,53 @@ pub enum Action {
     },
     /// Report inode number 1 for the root directory of procfs.
     ReportProcfsRoot,
+    /// Make a call again in one of the ways that have checks of their own.
+    RetryThrough(Way),
+    /// Report what that opened as a file of procfs, until it is closed.
+    ReportTrustedOvermount,
+}
+
+/// A retry with checks of its own (docs/rules.md, `through`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// A file of /proc/sys on the mount that stood over it at start.
+    TrustedOvermount,
+    /// A file of a procfs that is mounted nowhere, opened through /proc.
+    MountedProc,
+    /// A mount changed by the working directory, if that is this mount.
+    WorkingDirectory,
+}
+
+impl Way {
+    /// All ways.
+    pub const ALL: [Self; 3] = [Self::TrustedOvermount, Self::MountedProc, Self::WorkingDirectory];
+
+    /// Its word in the rule files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TrustedOvermount => "trusted-overmount",
+            Self::MountedProc => "mounted-proc",
+            Self::WorkingDirectory => "working-directory",
+        }
+    }
+
+    /// The call and the errno that it is about.
+    pub fn subject(self) -> (&'static str, &'static str) {
+        match self {
+            Self::TrustedOvermount => ("openat2", "EXDEV"),
+            Self::MountedProc => ("openat", "EACCES"),
+            Self::WorkingDirectory => ("mount", "EACCES"),
+        }
+    }
+
+    /// Its kind in a compiled table.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::TrustedOvermount => Kind::RetryTrustedOvermount,
+            Self::MountedProc => Kind::RetryMountedProc,
+            Self::WorkingDirectory => Kind::RetryWorkingDirectory,
+        }
+    }
 }
 
 /// An emulated file.
@@ -93,9 +140,11 @@ impl Action {
         match self {
             Action::Emulate(_) => "emulate",
             Action::Redirect { .. } => "redirect",
-            Action::Retry { .. } => "retry",
+            Action::Retry { .. } | Action::RetryThrough(_) => "retry",
             Action::Ignore { .. } => "ignore",
-            Action::ReportErrno { .. } | Action::ReportProcfsRoot => "report",
+            Action::ReportErrno { .. }
+            | Action::ReportProcfsRoot
+            | Action::ReportTrustedOvermount => "report",
         }
     }
 
@@ -105,6 +154,8 @@ impl Action {
             Action::Emulate(e) => Some(format!("path {}", e.path)),
             Action::Redirect { from, .. } => Some(format!("prefix {from}")),
             Action::ReportProcfsRoot => Some("procfs-root".to_owned()),
+            Action::RetryThrough(way) => Some(format!("retries through {}", way.word())),
+            Action::ReportTrustedOvermount => Some("files of a trusted overmount".to_owned()),
             _ => None,
         }
     }

@@ -14,8 +14,11 @@ pub struct Profile {
 }
 
 /// All profiles, by name.
-pub const ALL: &[Profile] =
-    &[Profile { name: "gvisor", text: include_str!("../profiles/gvisor.toml") }];
+pub const ALL: &[Profile] = &[
+    Profile { name: "gvisor", text: include_str!("../profiles/gvisor.toml") },
+    Profile { name: "lxc", text: include_str!("../profiles/lxc.toml") },
+    Profile { name: "sysbox", text: include_str!("../profiles/sysbox.toml") },
+];
 
 /// The profile that is used when none is named.
 pub const DEFAULT: &str = "gvisor";

@@ -15,6 +15,9 @@ pub enum After {
     /// [`PROCFS_ROOT_MODE`]: the argument that holds the buffer, and the offset
     /// of the 16-bit mode in it.
     FailureOrMode(u8, u8),
+    /// Failures, and successes with this 16-bit number in what an argument points
+    /// to: the argument, the offset, the number.
+    FailureOrWord(u8, u8, u16),
     /// Every answer.
     Always,
 }
@@ -26,12 +29,15 @@ pub struct Reach {
     pub before: bool,
     /// After the kernel has answered.
     pub after: After,
+    /// After the kernel has answered, whatever it said, while the process has
+    /// noted that a descriptor was accepted.
+    pub armed: bool,
 }
 
 impl Reach {
     /// Whether the call is hooked at all.
     pub fn is_any(self) -> bool {
-        self.before || self.after != After::Nothing
+        self.before || self.armed || self.after != After::Nothing
     }
 }
 
@@ -47,6 +53,12 @@ pub const PROCFS_ROOT_MODE: u16 = 0o040_555;
 pub const STAT_MODE: u8 = 24;
 /// Where `stx_mode` lies in a `struct statx`, in bytes.
 pub const STATX_MODE: u8 = 28;
+
+/// Where `resolve` lies in a `struct open_how`, in bytes.
+pub const RESOLVE_AT: u8 = 16;
+/// `RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS`: how runc opens
+/// what lies in procfs (include/uapi/linux/openat2.h).
+pub const SAFE_RESOLVE: u16 = 0x0b;
 
 impl Table<'_> {
     /// Whether the rules ask for more than the small hook has (hook/Cargo.toml,
@@ -71,23 +83,28 @@ impl Table<'_> {
         let mut reach = Reach::default();
         for rule in self.rules() {
             let Some(kind) = rule.kind() else { continue };
-            let one = match kind {
-                Kind::Emulate => Reach { before: false, after: emulation(nr) },
+            reach.after = reach.after.max(match kind {
+                Kind::Emulate => emulation(nr),
                 Kind::Redirect => {
-                    let named = calls::shape(nr).is_some_and(|s| s.paths[0].is_some());
-                    Reach { before: named, after: After::Nothing }
+                    reach.before |= calls::shape(nr).is_some_and(|s| s.paths[0].is_some());
+                    After::Nothing
                 }
-                Kind::ReportProcfsRoot => Reach { before: false, after: mode_of(nr) },
-                Kind::Retry | Kind::Ignore | Kind::ReportErrno => {
+                Kind::ReportProcfsRoot => mode_of(nr),
+                Kind::ReportTrustedOvermount => {
+                    reach.armed |=
+                        [calls::CLOSE, calls::FSTATFS, calls::STATX].contains(&(nr as u16));
+                    trapped(nr)
+                }
+                Kind::Retry
+                | Kind::Ignore
+                | Kind::ReportErrno
+                | Kind::RetryTrustedOvermount
+                | Kind::RetryMountedProc
+                | Kind::RetryWorkingDirectory => {
                     let named = rule.call() != ANY_CALL && usize::from(rule.call()) == nr;
-                    Reach {
-                        before: false,
-                        after: if named { After::Failure } else { After::Nothing },
-                    }
+                    if named { After::Failure } else { After::Nothing }
                 }
-            };
-            reach.before |= one.before;
-            reach.after = reach.after.max(one.after);
+            });
         }
         reach
     }
@@ -104,7 +121,7 @@ impl After {
         let rank = |a: Self| match a {
             After::Nothing => 0,
             After::Failure => 1,
-            After::FailureOrMode(..) => 2,
+            After::FailureOrMode(..) | After::FailureOrWord(..) => 2,
             After::Always => 3,
         };
         if rank(other) > rank(self) { other } else { self }
@@ -118,6 +135,16 @@ fn mode_of(nr: usize) -> After {
         }
         Some(Question::Statx(buffer, _)) => After::FailureOrMode(buffer, STATX_MODE),
         _ => After::Nothing,
+    }
+}
+
+/// An open of runc's that succeeds although it should not have: a supervisor of
+/// the host answered it. Told by the `resolve` of the `struct open_how`.
+fn trapped(nr: usize) -> After {
+    if nr == usize::from(calls::OPENAT2) {
+        After::FailureOrWord(2, RESOLVE_AT, SAFE_RESOLVE)
+    } else {
+        After::Nothing
     }
 }
 

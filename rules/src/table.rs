@@ -39,6 +39,15 @@ pub enum Kind {
     ReportErrno = 5,
     /// The root directory of procfs is reported with inode number 1.
     ReportProcfsRoot = 6,
+    /// A file of /proc/sys that lies on the mount that stood over it at start is
+    /// opened all the same.
+    RetryTrustedOvermount = 7,
+    /// What the rule above opened is reported as a file of procfs.
+    ReportTrustedOvermount = 8,
+    /// A file of a procfs that is mounted nowhere is opened through /proc.
+    RetryMountedProc = 9,
+    /// A mount is made private by the working directory, if that is this mount.
+    RetryWorkingDirectory = 10,
 }
 
 /// What kind of file an emulated path is.
@@ -148,6 +157,16 @@ impl<'t> Table<'t> {
         })
     }
 
+    /// Whether a rule of this kind is in it.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.rules().any(|r| r.kind() == Some(kind))
+    }
+
+    /// Whether something is noted before the program's first instruction.
+    pub fn starts(&self) -> bool {
+        self.has(Kind::RetryTrustedOvermount)
+    }
+
     fn slice(&self, offset: u16, len: u16) -> &'t [u8] {
         let start = usize::from(offset);
         self.bytes.get(start..start + usize::from(len)).unwrap_or_default()
@@ -216,6 +235,10 @@ impl<'t> Rule<'t> {
             4 => Kind::Ignore,
             5 => Kind::ReportErrno,
             6 => Kind::ReportProcfsRoot,
+            7 => Kind::RetryTrustedOvermount,
+            8 => Kind::ReportTrustedOvermount,
+            9 => Kind::RetryMountedProc,
+            10 => Kind::RetryWorkingDirectory,
             _ => return None,
         })
     }

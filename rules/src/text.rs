@@ -6,7 +6,7 @@ use std::fmt;
 
 use toml_edit::{Document, Item, Table, Value};
 
-use crate::model::{Action, Clause, Emulate, Rule};
+use crate::model::{Action, Clause, Emulate, Rule, Way};
 use crate::table::{FileKind, Op, Probe};
 use crate::{calls, errno};
 
@@ -137,7 +137,7 @@ impl Source<'_> {
         let (on, action) = match fields.text("action")?.as_str() {
             "emulate" => (fields.errnos(Some("ENOENT"))?, fields.emulate()?),
             "redirect" => (Vec::new(), fields.redirect()?),
-            "retry" => (fields.errnos(None)?, fields.retry()?),
+            "retry" => fields.retry()?,
             "ignore" => {
                 fields.reject_unknown(&["call", "on", "when"])?;
                 let action = Action::Ignore { call: fields.call()?, when: fields.clauses("when")? };
@@ -155,6 +155,13 @@ impl Source<'_> {
         };
         Ok(Rule { name, place: format!("{}:{}", self.file, fields.line), on, action })
     }
+}
+
+/// What a report with a subject is about.
+#[derive(Clone, Copy)]
+enum Subject {
+    ProcfsRoot,
+    TrustedOvermount,
 }
 
 /// The keys of one table.
@@ -292,7 +299,10 @@ impl<'a> Fields<'a> {
         Ok(Action::Redirect { from, to })
     }
 
-    fn retry(&self) -> Result<Action, Error> {
+    fn retry(&self) -> Result<(Vec<u8>, Action), Error> {
+        if self.table.contains_key("through") {
+            return self.retry_through();
+        }
         self.reject_unknown(&["call", "on", "when", "change"])?;
         let changes = self.clauses("change")?;
         if changes.is_empty() {
@@ -300,14 +310,38 @@ impl<'a> Fields<'a> {
                 self.error("change", "this retry has no `change`: the call would be the same")
             );
         }
-        Ok(Action::Retry { call: self.call()?, when: self.clauses("when")?, changes })
+        let action = Action::Retry { call: self.call()?, when: self.clauses("when")?, changes };
+        Ok((self.errnos(None)?, action))
+    }
+
+    /// A retry that a name stands for: how it is made and what it checks is in
+    /// docs/rules.md. Call and errno are written all the same, for the reader.
+    fn retry_through(&self) -> Result<(Vec<u8>, Action), Error> {
+        self.reject_unknown(&["call", "on", "through"])?;
+        let way = self.word("through", &Way::ALL.map(|w| (w.word(), w)), Way::TrustedOvermount)?;
+        let (call, on) = way.subject();
+        if self.text("call")? != call {
+            return Err(self.error("call", format!("`call`: expected {call}, as `through` says")));
+        }
+        let on_given = self.errnos(None)?;
+        if errno::by_name(on).is_none_or(|e| on_given != [e]) {
+            return Err(self.error("on", format!("`on`: expected [\"{on}\"], as `through` says")));
+        }
+        Ok((on_given, Action::RetryThrough(way)))
     }
 
     fn report(&self) -> Result<(Vec<u8>, Action), Error> {
         if self.table.contains_key("subject") {
             self.reject_unknown(&["subject"])?;
-            self.word("subject", &[("procfs-root-inode", ())], ())?;
-            return Ok((Vec::new(), Action::ReportProcfsRoot));
+            let subjects = [
+                ("procfs-root-inode", Subject::ProcfsRoot),
+                ("trusted-overmount", Subject::TrustedOvermount),
+            ];
+            let action = match self.word("subject", &subjects, Subject::ProcfsRoot)? {
+                Subject::ProcfsRoot => Action::ReportProcfsRoot,
+                Subject::TrustedOvermount => Action::ReportTrustedOvermount,
+            };
+            return Ok((Vec::new(), action));
         }
         self.reject_unknown(&["call", "on", "when", "errno"])?;
         let name = self.text("errno")?;

@@ -187,7 +187,7 @@ const CASES: &[(&str, &str)] = &[
     // Report.
     (
         "[[rule]]\nname = \"a\"\naction = \"report\"\nsubject = \"inode\"\n",
-        "x.toml:4: subject `inode`: expected procfs-root-inode",
+        "x.toml:4: subject `inode`: expected procfs-root-inode or trusted-overmount",
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"report\"\nsubject = \"procfs-root-inode\"\non = [\"EIO\"]\n",

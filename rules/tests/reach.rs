@@ -3,7 +3,7 @@
 
 use procsys_rules::calls;
 use procsys_rules::compile::compile;
-use procsys_rules::reach::{After, STAT_MODE, STATX_MODE};
+use procsys_rules::reach::{After, RESOLVE_AT, SAFE_RESOLVE, STAT_MODE, STATX_MODE};
 use procsys_rules::{Table, profiles};
 
 fn reached(rules: &[procsys_rules::model::Rule]) -> Vec<(&'static str, bool, After)> {
@@ -41,6 +41,25 @@ fn the_default_profile() {
     ];
     let expected: Vec<_> = expected.into_iter().map(|(name, after)| (name, false, after)).collect();
     assert_eq!(reached(&profile.rules().expect("a test shows that it parses")), expected);
+}
+
+/// Closes and questions are looked at only while something is accepted.
+#[test]
+fn the_sysbox_profile() {
+    let profile = profiles::by_name("sysbox").expect("it is built in");
+    let bytes = compile(&profile.rules().expect("it parses")).expect("it is small");
+    let table = Table::new(&bytes).expect("it was just compiled");
+    let trapped = After::FailureOrWord(2, RESOLVE_AT, SAFE_RESOLVE);
+    let expected = [
+        (calls::CLOSE, After::Nothing, true),
+        (calls::FSTATFS, After::Nothing, true),
+        (165, After::Failure, false),
+        (calls::STATX, After::Nothing, true),
+        (calls::OPENAT2, trapped, false),
+    ];
+    let reached: Vec<_> = table.reached().map(|(nr, r)| (nr, r.after, r.armed)).collect();
+    assert_eq!(reached, expected);
+    assert!(table.starts() && table.needs_whole());
 }
 
 /// A redirect is asked before every call that takes a path, and nothing after.

@@ -60,6 +60,32 @@ errno = "EFAULT"
 name = "root"
 action = "report"
 subject = "procfs-root-inode"
+
+[[rule]]
+name = "overmount"
+action = "retry"
+call = "openat2"
+on = ["EXDEV"]
+through = "trusted-overmount"
+
+[[rule]]
+name = "overmount-questions"
+action = "report"
+subject = "trusted-overmount"
+
+[[rule]]
+name = "mounted"
+action = "retry"
+call = "openat"
+on = ["EACCES"]
+through = "mounted-proc"
+
+[[rule]]
+name = "here"
+action = "retry"
+call = "mount"
+on = ["EACCES"]
+through = "working-directory"
 "#;
 
 fn same_clauses<'t>(
@@ -121,6 +147,10 @@ fn assert_same(rules: &[Rule], bytes: &[u8]) {
                 assert_eq!(compiled.number(), 1, "{name}");
                 (Kind::ReportProcfsRoot, ANY_CALL)
             }
+            Action::RetryThrough(way) => {
+                (way.kind(), calls::by_name(way.subject().0).expect("a call"))
+            }
+            Action::ReportTrustedOvermount => (Kind::ReportTrustedOvermount, ANY_CALL),
         };
         assert_eq!(compiled.kind(), Some(kind), "{name}");
         assert_eq!(compiled.call(), call, "{name}");
@@ -130,7 +160,7 @@ fn assert_same(rules: &[Rule], bytes: &[u8]) {
 #[test]
 fn every_action_and_key_comes_back() {
     let (_, rules) = text::parse("x.toml", EVERYTHING).expect("the text is right");
-    assert_eq!(rules.len(), 7);
+    assert_eq!(rules.len(), 11);
     let bytes = compile(&rules).expect("it is small");
     assert_same(&rules, &bytes);
     assert_eq!(bytes, compile(&rules).expect("it is small"), "not deterministic");

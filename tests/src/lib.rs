@@ -13,6 +13,7 @@ pub mod preload;
 mod process;
 pub mod programs;
 pub mod session;
+pub mod sysbox;
 
 pub use process::{Outcome, run};
 

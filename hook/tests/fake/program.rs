@@ -111,6 +111,7 @@ impl Program {
             After::FailureOrMode(buffer, at) => {
                 result < 0 || self.has_marked_mode(args[usize::from(buffer)], at)
             }
+            After::FailureOrWord(..) => panic!("no rule of these tests reaches so"),
             After::Always => true,
         };
         let (asked, stored) = (self.kernel.made.borrow().len(), self.kernel.stored.borrow().len());

@@ -103,6 +103,12 @@ impl Code {
         self.raw(&value.wrapping_neg().to_le_bytes());
     }
 
+    /// `movzbl label(%rip), %ecx`
+    pub(super) fn movzx_ecx_at(&mut self, label: Label) {
+        self.raw(&[0x0f, 0xb6, 0x0d]);
+        self.reference(label, Reference::Near);
+    }
+
     /// `movzwl offset(register of argument), %ecx`
     pub(super) fn movzx_ecx_argument(&mut self, argument: u8, offset: u8) {
         // rdi rsi rdx r10 r8 r9: REX.B and the low three bits.

@@ -88,7 +88,7 @@ pub(super) fn write(
     if let Some(fork) = fork(nr) {
         return after_fork(code, anchors, fork, done);
     }
-    if reach.after == After::Nothing {
+    if reach.after == After::Nothing && !reach.armed {
         return code.jmp(done);
     }
     let descriptor = code.label();
@@ -98,17 +98,17 @@ pub(super) fn write(
         return code.jmp_to(anchors.slow);
     }
     if let Some(tails) = tails {
-        let tail = tails.find(code, reach.after);
+        let tail = tails.find(code, reach);
         code.lea_r11(descriptor);
         return code.jmp(tail);
     }
     let (success, slow) = (code.label(), code.label());
-    tail::unless_failed(code, success);
+    tail::unless_failed(code, reach, success);
     code.bind(slow);
     code.lea_r11(descriptor);
     code.jmp_to(anchors.slow);
     code.bind(success);
-    tail::if_odd_mode(code, reach.after, slow);
+    tail::if_odd(code, anchors, reach, slow);
     code.jmp(done);
 }
 

@@ -15,7 +15,7 @@ use crate::elf::image::Segment;
 use crate::error::Error;
 use crate::patch::Options;
 use crate::plan::{Detour, Form, JUMP, cancel};
-use crate::shim::{SLOTS_SIZE, Shim};
+use crate::shim::{HEADER_START, SLOTS_SIZE, Shim};
 
 const PAGE: u64 = 4096;
 /// The most zeros that are put into a file to make room for its headers.
@@ -91,6 +91,7 @@ pub fn write<'a>(
         },
         strings: needed.as_ref().map_or(&[], |n| &n.strings),
         headers: if room == Room::Segment { count * 56 } else { 0 },
+        entry: purpose.table.starts().then(|| image.header.e_entry.get(LE)),
     };
     let contents = segment::build(base, &purpose.table, &extra, purpose.options, detours)
         .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
@@ -104,6 +105,7 @@ pub fn write<'a>(
     let table = place.table_offset(image, &contents);
     let headers = program_headers(image, &place, &contents, table);
     let mut header = *image.header;
+    header.e_entry = U64::new(LE, entry_point(image, purpose.table, base, contents.shim));
     header.e_phoff = U64::new(LE, table);
     header.e_phnum.set(LE, headers.len() as u16);
     edits.set(0, bytes_of(&header));
@@ -156,6 +158,16 @@ fn addresses(image: &Image<'_>, room: &Room) -> Result<(u64, u64, u64), Error> {
         return Err(Error::Input("no room for one more program header".into()));
     }
     Ok((base, base - first, first))
+}
+
+/// Where the patched file starts: in the shim, where a rule notes something at
+/// start.
+pub fn entry_point(image: &Image<'_>, table: Table<'_>, base: u64, shim: &Shim) -> u64 {
+    if table.starts() {
+        base + u64::from(shim.header(HEADER_START))
+    } else {
+        image.header.e_entry.get(LE)
+    }
 }
 
 /// The input's bytes with a jump at every detour.

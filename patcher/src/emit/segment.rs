@@ -7,7 +7,10 @@ use super::tail::Tails;
 use super::trampoline::{self, Special};
 use crate::patch::Options;
 use crate::plan::Detour;
-use crate::shim::{HEADER_FORKED, HEADER_SLOW, HEADER_TABLE, HEADER_TABLE_LEN, Shim};
+use crate::shim::{
+    HEADER_ENTRY, HEADER_FORKED, HEADER_SLOW, HEADER_TABLE, HEADER_TABLE_LEN, NOTES_AT, SLOTS_SIZE,
+    Shim,
+};
 
 /// Addresses that trampolines refer to.
 pub(super) struct Anchors {
@@ -19,6 +22,8 @@ pub(super) struct Anchors {
     pub(super) classes: u64,
     /// For each second byte of clone's flags: whether CLONE_VM is set, 256 bytes.
     pub(super) clone_vm: u64,
+    /// The process's notes, of which the first byte says whether to look.
+    pub(super) notes: u64,
 }
 
 /// A part of the segment: offset and length in bytes.
@@ -59,6 +64,8 @@ pub(super) struct Extra<'a> {
     pub(super) strings: &'a [u8],
     /// Bytes of program headers, if they go here.
     pub(super) headers: usize,
+    /// The program's entry point, if the shim comes before it.
+    pub(super) entry: Option<u64>,
 }
 
 /// Builds the segment for `base`.
@@ -92,11 +99,17 @@ pub(super) fn build(
     let headers = part(&mut bytes, &vec![0; extra.headers]);
     bytes[HEADER_TABLE..][..4].copy_from_slice(&(rules.offset as u32).to_le_bytes());
     bytes[HEADER_TABLE_LEN..][..4].copy_from_slice(&(rules.len as u32).to_le_bytes());
+    if let Some(entry) = extra.entry {
+        let distance = i32::try_from(entry.wrapping_sub(base) as i64)
+            .map_err(|_| format!("the entry point {entry:#x} is out of reach"))?;
+        bytes[HEADER_ENTRY..][..4].copy_from_slice(&distance.to_le_bytes());
+    }
     let anchors = Anchors {
         slow: base + u64::from(shim.header(HEADER_SLOW)),
         forked: base + u64::from(shim.header(HEADER_FORKED)),
         classes: base + tables.offset,
         clone_vm: base + tables.offset + 512,
+        notes: base - SLOTS_SIZE + NOTES_AT,
     };
     let start = part(&mut bytes, &[]).offset;
     let mut code = Code::new(base + start);

@@ -5,7 +5,7 @@
 //! thousand times. Here it is once for each kind of look; the descriptor in r11,
 //! which the slow path wants anyway, says where to go on.
 
-use procsys_rules::reach::{After, MARKED_MODES, PROCFS_ROOT_MODE};
+use procsys_rules::reach::{After, MARKED_MODES, PROCFS_ROOT_MODE, Reach};
 
 use super::code::{Code, Label};
 use super::segment::Anchors;
@@ -13,31 +13,32 @@ use super::segment::Anchors;
 /// The looks that are needed so far, and where each will be.
 #[derive(Default)]
 pub(super) struct Tails {
-    all: Vec<(After, Label)>,
+    all: Vec<(Reach, Label)>,
 }
 
 impl Tails {
     /// Where the code is that looks at an answer: r11 holds the descriptor.
-    pub(super) fn find(&mut self, code: &mut Code, after: After) -> Label {
-        if let Some(&(_, label)) = self.all.iter().find(|(known, _)| *known == after) {
+    pub(super) fn find(&mut self, code: &mut Code, reach: Reach) -> Label {
+        let reach = Reach { before: false, ..reach };
+        if let Some(&(_, label)) = self.all.iter().find(|(known, _)| *known == reach) {
             return label;
         }
         let label = code.label();
-        self.all.push((after, label));
+        self.all.push((reach, label));
         label
     }
 
     /// Writes all that were asked for.
     pub(super) fn write(self, code: &mut Code, anchors: &Anchors) {
-        for (after, label) in self.all {
+        for (reach, label) in self.all {
             code.align(16);
             code.bind(label);
             let (success, slow) = (code.label(), code.label());
-            unless_failed(code, success);
+            unless_failed(code, reach, success);
             code.bind(slow);
             code.jmp_to(anchors.slow);
             code.bind(success);
-            if_odd_mode(code, after, slow);
+            if_odd(code, anchors, reach, slow);
             code.raw(&[0x49, 0x63, 0x0b]); // movslq (%r11), %rcx: Descriptor.after
             code.raw(&[0x4d, 0x8d, 0x1c, 0x0b]); // lea (%r11,%rcx), %r11
             code.raw(&[0x41, 0xff, 0xe3]); // jmp *%r11
@@ -45,21 +46,41 @@ impl Tails {
     }
 }
 
-/// Goes to `success` unless rax is negative.
-pub(super) fn unless_failed(code: &mut Code, success: Label) {
+/// Goes to `success` unless rax is negative and failures are looked at.
+pub(super) fn unless_failed(code: &mut Code, reach: Reach, success: Label) {
+    if reach.after == After::Nothing {
+        return code.jmp(success);
+    }
     // mov %rax, %rcx; bswap %rcx; movzbl %cl, %ecx: 0 unless rax is negative.
     code.raw(&[0x48, 0x89, 0xc1, 0x48, 0x0f, 0xc9, 0x0f, 0xb6, 0xc9]);
     code.jrcxz(success);
 }
 
-/// Goes to `slow` if the mode that was filled in may be wrong.
-pub(super) fn if_odd_mode(code: &mut Code, after: After, slow: Label) {
-    let After::FailureOrMode(argument, offset) = after else { return };
-    code.movzx_ecx_argument(argument, offset);
-    let mut subtracted = 0;
-    for mode in [PROCFS_ROOT_MODE].into_iter().chain(MARKED_MODES) {
-        code.lea_ecx_minus(u32::from(mode).wrapping_sub(subtracted));
-        subtracted = u32::from(mode);
-        code.jrcxz(slow);
+/// Goes to `slow` if a success may be wrong, or the process has noted that it is
+/// to be looked at.
+pub(super) fn if_odd(code: &mut Code, anchors: &Anchors, reach: Reach, slow: Label) {
+    match reach.after {
+        After::FailureOrMode(argument, offset) => {
+            code.movzx_ecx_argument(argument, offset);
+            let mut subtracted = 0;
+            for mode in [PROCFS_ROOT_MODE].into_iter().chain(MARKED_MODES) {
+                code.lea_ecx_minus(u32::from(mode).wrapping_sub(subtracted));
+                subtracted = u32::from(mode);
+                code.jrcxz(slow);
+            }
+        }
+        After::FailureOrWord(argument, offset, word) => {
+            code.movzx_ecx_argument(argument, offset);
+            code.lea_ecx_minus(u32::from(word));
+            code.jrcxz(slow);
+        }
+        After::Nothing | After::Failure | After::Always => {}
+    }
+    if reach.armed {
+        let (idle, notes) = (code.label(), code.label_at(anchors.notes));
+        code.movzx_ecx_at(notes);
+        code.jrcxz(idle);
+        code.jmp(slow);
+        code.bind(idle);
     }
 }

@@ -1,0 +1,115 @@
+//! What an accepted descriptor answers, until it is closed.
+//!
+//! libpathrs asks every descriptor that it opened in procfs for its mount's id
+//! and its file system's type (cyphar/libpathrs, src/procfs.rs:
+//! verify_same_procfs_mnt). An accepted file answers these two, and no other
+//! question, as the procfs does. Which file a number stands for is asked of the
+//! kernel each time: after dup2 or close_range it may be another.
+
+use procsys_rules::calls::{CLOSE, FSTATFS, OPENAT2, STATX};
+use procsys_rules::table::{Kind, Table};
+
+use super::{request, walk};
+use crate::Call;
+use crate::identity::PROC_SUPER_MAGIC;
+use crate::kernel::Kernel;
+use crate::memory::{self, Scratch};
+use crate::notes::{File, Notes};
+use crate::openat2::{self, STATX_MNT_ID, STATX_MNT_ID_AT, STATX_MNT_ID_UNIQUE, Status};
+
+/// Looks at the answer to a call that succeeded. Whether it was changed.
+pub(crate) fn success(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    scratch: &mut Scratch,
+    call: &Call,
+    result: isize,
+) -> bool {
+    let Some(notes) = kernel.notes() else { return false };
+    let Ok(nr) = u16::try_from(call.nr) else { return false };
+    match nr {
+        CLOSE | FSTATFS | STATX if !notes.is_armed() => false,
+        CLOSE => {
+            notes.forget(call.args[0]);
+            false
+        }
+        FSTATFS | STATX if !table.has(Kind::ReportTrustedOvermount) => false,
+        FSTATFS => filesystem(kernel, notes, call),
+        STATX => mount(kernel, notes, call),
+        OPENAT2 if table.has(Kind::ReportTrustedOvermount) => {
+            let _ = trapped(kernel, notes, scratch, call, result as usize);
+            false
+        }
+        _ => false,
+    }
+}
+
+fn file(status: &Status) -> File {
+    [status.device, status.ino, status.mount]
+}
+
+/// The mount ids of the procfs, if the descriptor is accepted and still is the
+/// file that was accepted.
+fn procfs(kernel: &impl Kernel, notes: &Notes, fd: usize) -> Option<[u64; 2]> {
+    let (accepted, procfs) = notes.accepted(fd)?;
+    let status = openat2::status(kernel, fd)?;
+    (file(&status) == accepted).then_some(procfs)
+}
+
+/// `fstatfs`: the type is procfs's.
+fn filesystem(kernel: &impl Kernel, notes: &Notes, call: &Call) -> bool {
+    let [fd, buffer, ..] = call.args;
+    let is_accepted = procfs(kernel, notes, fd).is_some();
+    if is_accepted {
+        kernel.store(buffer, &PROC_SUPER_MAGIC.to_le_bytes());
+    }
+    is_accepted
+}
+
+/// `statx` of the descriptor itself: the mount's id is the procfs's, in the form
+/// that the kernel gave it.
+fn mount(kernel: &impl Kernel, notes: &Notes, call: &Call) -> bool {
+    let [fd, path, _, _, buffer, _] = call.args;
+    let mut first = [0; 1];
+    if path != 0 {
+        kernel.load(path, &mut first);
+    }
+    if first != [0] {
+        return false;
+    }
+    let Some([short, unique]) = procfs(kernel, notes, fd) else { return false };
+    let mut mask = [0; 4];
+    kernel.load(buffer, &mut mask);
+    let mask = u32::from_le_bytes(mask);
+    let id = match () {
+        () if mask & STATX_MNT_ID_UNIQUE != 0 => unique,
+        () if mask & STATX_MNT_ID != 0 => short,
+        () => return false,
+    };
+    kernel.store(buffer + STATX_MNT_ID_AT, &id.to_le_bytes());
+    true
+}
+
+/// An open that succeeded although the kernel itself would have refused it: a
+/// supervisor of the host answered it. The program keeps that descriptor. It is
+/// accepted if our own walk leads to the same file on the same mount.
+fn trapped(
+    kernel: &impl Kernel,
+    notes: &Notes,
+    scratch: &mut Scratch,
+    call: &Call,
+    opened: usize,
+) -> Option<()> {
+    let close_on_exec = request(kernel, call)?;
+    let [dirfd, path, ..] = call.args;
+    let given = openat2::status(kernel, opened)?;
+    if given.mount == openat2::status(kernel, dirfd)?.mount {
+        return None;
+    }
+    memory::text(kernel, path, &mut scratch.path)?;
+    let walked = walk::walk(kernel, notes, scratch, dirfd, close_on_exec)?;
+    if file(&given) == file(&walked.status) {
+        notes.accept(opened, file(&given), walked.procfs);
+    }
+    Some(())
+}
