@@ -34,7 +34,7 @@ pub(crate) fn again(kernel: &impl Kernel, scratch: &mut Scratch, call: &Call) ->
         return None;
     }
     let len = memory::text(kernel, path, &mut scratch.path)?.len() - 1;
-    let Scratch { path, out } = scratch;
+    let Scratch { path, out, .. } = scratch;
     let path = path.get(..len).filter(|path| is_clean(path))?;
     let here = openat2::status(kernel, AT_FDCWD).filter(|s| s.is_mount_root)?;
     let slash_proc = c"/proc".as_ptr() as usize;

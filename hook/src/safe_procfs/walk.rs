@@ -33,7 +33,7 @@ pub(super) fn walk<'k, K: Kernel>(
     let mut kept = [0; ROOT_MAX];
     let (device, root) = notes.trusted(&mut kept)?;
     let procfs_mount = procfs_root(kernel, procfs)?.mount;
-    let Scratch { path, out } = scratch;
+    let Scratch { path, out, .. } = scratch;
     let mut crossed = None;
     let mut current: Option<Fd<'k, K>> = None;
     let mut steps = Steps::new(path)?;
