@@ -94,7 +94,7 @@ fn is_the_mount_at(
         // A point that does not fit, or has a space in it, may be on the way.
         let on_the_way = line.point.is_none_or(|point| covers(point, path));
         is_there |= Some(&line.id) == chain.first() && line.point == Some(path);
-        (on_the_way && !chain.iter().any(|id| *id == line.id)).then_some(())
+        (on_the_way && !chain.contains(&line.id)).then_some(())
     })?;
     Some(is_there && other.is_none())
 }
