@@ -237,7 +237,8 @@ pub(crate) fn how(function: &Function, reach: Reach) -> u32 {
     }
     match reach.after {
         After::Nothing => how,
-        After::Failure => how | look::FAILURE,
+        // A success by a number is about what was noted at start: nothing here.
+        After::Failure | After::FailureOrWord(..) => how | look::FAILURE,
         After::Always => how | look::FAILURE | look::ALWAYS,
         After::FailureOrMode(buffer, offset) => {
             let source = function.sources.get(usize::from(buffer)).copied().unwrap_or(0);
