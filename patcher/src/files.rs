@@ -1,5 +1,7 @@
 //! Reading and writing whole files, with errors in one line.
 
+mod draft;
+
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::Write;
 use std::ops::{Deref, Range};
@@ -7,11 +9,11 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use memmap2::{Mmap, UncheckedAdvice};
-use tempfile::NamedTempFile;
 
 use crate::emit::Pieces;
 use crate::error::Error;
 use crate::verify::Written;
+use draft::Draft;
 
 /// A file's bytes, and what the file system says about it.
 pub struct Input {
@@ -101,7 +103,7 @@ pub fn put_in_place(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Error> {
 /// A file beside the place where it is to be; gone if it is never put there.
 pub struct Beside {
     path: PathBuf,
-    file: NamedTempFile,
+    file: Draft,
 }
 
 impl Beside {
@@ -117,7 +119,7 @@ impl Beside {
     /// [`Error::Io`] with the path.
     pub fn copy_of(input: &Input, path: &Path) -> Result<Self, Error> {
         let copy = Self::new(path)?;
-        std::io::copy(&mut &input.file, &mut copy.file.as_file()).map_err(|e| copy.failed(&e))?;
+        std::io::copy(&mut &input.file, &mut copy.file.file()).map_err(|e| copy.failed(&e))?;
         Ok(copy)
     }
 
@@ -126,8 +128,8 @@ impl Beside {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn with(bytes: &[u8], path: &Path) -> Result<Self, Error> {
-        let mut new = Self::new(path)?;
-        new.file.write_all(bytes).map_err(|e| new.failed(&e))?;
+        let new = Self::new(path)?;
+        new.file.file().write_all(bytes).map_err(|e| new.failed(&e))?;
         Ok(new)
     }
 
@@ -136,7 +138,7 @@ impl Beside {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn write(self, pieces: &Pieces<'_>) -> Result<Copy, Error> {
-        let file = self.file.as_file();
+        let file = self.file.file();
         let all = pieces.changes().chain([(pieces.base().len(), pieces.tail())]);
         for (at, bytes) in all {
             file.write_all_at(bytes, at as u64).map_err(|e| self.failed(&e))?;
@@ -155,10 +157,9 @@ impl Beside {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn put(self, mode: u32) -> Result<(), Error> {
-        let set = self.file.as_file().set_permissions(Permissions::from_mode(mode));
+        let set = self.file.file().set_permissions(Permissions::from_mode(mode));
         set.map_err(|e| self.failed(&e))?;
-        self.file.persist(&self.path).map_err(|e| failed(&self.path, &e.error))?;
-        Ok(())
+        self.file.put_in_place(&self.path).map_err(|e| failed(&self.path, &e))
     }
 }
 
@@ -206,13 +207,13 @@ pub fn directory(path: &Path) -> PathBuf {
     }
 }
 
-/// A temporary file in the directory of `path`, if that can be replaced.
-fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
+/// A draft in the directory of `path`, if that can be replaced.
+fn beside(path: &Path) -> std::io::Result<Draft> {
     match std::fs::metadata(path) {
         Ok(there) if there.is_dir() => return Err(std::io::Error::other("is a directory")),
         // Nobody who names a FIFO or a device means it to become a file.
         Ok(there) if !there.is_file() => return Err(std::io::Error::other("not a regular file")),
         _ => {}
     }
-    tempfile::Builder::new().prefix(".procsys-").tempfile_in(directory(path))
+    Draft::within(directory(path))
 }
