@@ -7,7 +7,7 @@ use iced_x86::{Code, FlowControl, Instruction, OpKind};
 use crate::elf::Image;
 use crate::error::Error;
 use crate::scan::targets::{self, Targets};
-use crate::scan::{Functions, Site};
+use crate::scan::{Functions, Site, signal_return};
 
 /// Bytes of a `jmp rel32`.
 pub const JUMP: u64 = 5;
@@ -86,7 +86,8 @@ pub trait Calls {
     fn asks(&self, nr: u32) -> bool;
 }
 
-/// Plans a detour for every site of a scan.
+/// Plans a detour for every site of a scan, but for [`signal_return`]s that no
+/// table describes.
 ///
 /// # Errors
 /// [`Error::Sites`] with a line for each that has none: address, function, why.
@@ -96,11 +97,14 @@ pub fn plan<'s>(
     sites: &'s [Site],
     calls: &impl Calls,
 ) -> Result<Vec<Detour<'s>>, Error> {
-    let targets = &targets::near(image, functions, sites);
+    let targets = &targets::near(image, functions, sites)?;
     let mut detours: Vec<Detour<'s>> = Vec::with_capacity(sites.len());
     let mut doubts = Vec::new();
     let mut numbers = number::Finder::new(targets);
     for site in sites {
+        if signal_return::is_alone(site) {
+            continue;
+        }
         let number = numbers.find(site);
         let mut chosen = choose(site, targets, floor(&detours), &number, calls);
         if chosen.is_err() && give_way(&mut detours, targets) {

@@ -52,6 +52,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Sites that have no detour: [returns from signal handlers](crate::scan::signal_return).
+    pub fn signal_returns(&self) -> usize {
+        self.sites - self.detoured
+    }
+
     /// Everything, for machines.
     pub fn json(&self) -> Value {
         json!({
@@ -62,6 +67,7 @@ impl Report {
             "sites": self.sites,
             "detoured": self.detoured,
             "in_place": self.in_place,
+            "signal_returns": self.signal_returns(),
             "not_instructions": self.inside,
             "profiles": self.profiles,
             "rules": self.rules.iter().map(|(name, action)| json!({"name": name, "action": action})).collect::<Vec<_>>(),
@@ -96,6 +102,10 @@ impl fmt::Display for Report {
         )?;
         if let Some(doors) = &self.doors {
             writeln!(f, "{doors}")?;
+        }
+        if self.signal_returns() > 0 {
+            let count = self.signal_returns();
+            writeln!(f, "            {count} returns from signal handlers keep their bytes")?;
         }
         let names: Vec<_> = self.rules.iter().map(|(name, _)| name.as_str()).collect();
         writeln!(

@@ -5,10 +5,13 @@
 //! start reaches it as one. Code that no table describes is decoded from many
 //! starting points, and all must agree. What is left is an error that names it.
 
+mod budget;
 mod functions;
+pub mod signal_return;
 pub mod targets;
 mod window;
 
+pub use budget::Budget;
 pub use functions::{Function, Functions};
 
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction};
@@ -44,11 +47,13 @@ pub struct Scan {
 /// Finds every site.
 ///
 /// # Errors
-/// [`Error::Sites`] with a line for each pair that can't be decided.
+/// [`Error::Sites`] with a line for each pair that can't be decided;
+/// [`Error::Input`] when there is more to look at than the [`Budget`].
 pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error> {
     let mut scan = Scan::default();
     let mut doubts = Vec::new();
     let mut current: Option<(Function, std::sync::Arc<[Instruction]>)> = None;
+    let mut budget = Budget::new(image.bytes.len());
     for (start, bytes) in image.code() {
         for at in memmem::find_iter(bytes, &SYSCALL) {
             let address = start + at as u64;
@@ -58,16 +63,28 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
                     scan.inside.push(address);
                     continue;
                 }
+                if !budget.window() {
+                    return too_much(format!("{address:#x}: no function"));
+                }
                 match window::decide(start, bytes, address, functions.gap(address)) {
                     Ok(Some(site)) => scan.sites.push(site),
                     Ok(None) => scan.inside.push(address),
-                    Err(why) => doubts.push(format!("{address:#x}: no function: {why}")),
+                    Err(why) => match signal_return::site(start, bytes, at) {
+                        Some(site) => scan.sites.push(site),
+                        None => doubts.push(format!("{address:#x}: no function: {why}")),
+                    },
                 }
                 continue;
             };
             let code = match &current {
                 Some((f, code)) if f.start == function.start => code.clone(),
-                _ => decode(start, bytes, function.start, function.end),
+                _ => {
+                    let code = decode(start, bytes, function.start, function.end);
+                    if !budget.instructions(code.len()) {
+                        return too_much(format!("{address:#x}: {function}"));
+                    }
+                    code
+                }
             };
             match place(&code, address) {
                 Some(Ok(index)) => {
@@ -83,6 +100,12 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
         }
     }
     if doubts.is_empty() { Ok(scan) } else { Err(Error::Sites(doubts)) }
+}
+
+/// The error when a budget is used up at a place.
+fn too_much<T>(place: String) -> Result<T, Error> {
+    let why = "there was more code to look at before than a file of this size should need";
+    Err(Error::Input(format!("{place}: {why}")))
 }
 
 /// Decodes `[from, to)` of a segment, up to the first invalid instruction.

@@ -1,7 +1,8 @@
 //! Small programs in assembly, each about one way in which a syscall may stand
 //! among other code (`sites/*.S`). What is expected is said in the file itself:
 //!
-//! - `//#ExpectSites: N`: this many syscall instructions, all detoured;
+//! - `//#ExpectSites: N`: this many syscall instructions, all detoured but for
+//! - `//#ExpectSignalReturns: N`: this many returns from signal handlers (0);
 //! - `//#ExpectInside: N`: this many pairs 0f 05 that are not instructions (0);
 //! - `//#ExpectExit: N`: the exit code, of the original and of the patched program;
 //! - `//#ExpectOutput: TEXT`: the line that both print;
@@ -23,6 +24,7 @@ use support::*;
 #[derive(Default)]
 struct Expected {
     sites: Option<u64>,
+    signal_returns: u64,
     inside: u64,
     exit: Option<i32>,
     output: String,
@@ -37,6 +39,7 @@ fn directives(source: &str) -> Expected {
         let number = || value.parse().unwrap_or_else(|_| panic!("{line}: expected a number"));
         match word {
             "ExpectSites" => expected.sites = Some(number()),
+            "ExpectSignalReturns" => expected.signal_returns = number(),
             "ExpectInside" => expected.inside = number(),
             "ExpectExit" => expected.exit = Some(number() as i32),
             "ExpectOutput" => expected.output = format!("{value}\n"),
@@ -96,7 +99,9 @@ fn check(name: &str, source: &str) {
     let report: serde_json::Value = serde_json::from_slice(&patched.stdout).expect("it is JSON");
     let count = |key: &str| report[key].as_u64().expect("a number");
     assert_eq!(Some(count("sites")), expected.sites, "sites");
-    assert_eq!(count("detoured"), count("sites"), "not every site is detoured");
+    assert_eq!(count("signal_returns"), expected.signal_returns, "signal returns");
+    let detoured = count("sites") - expected.signal_returns;
+    assert_eq!(count("detoured"), detoured, "not every site is detoured");
     assert_eq!(count("not_instructions"), expected.inside, "inside");
     for program in [&input, &output] {
         let run = Command::new("timeout").arg("10").arg(program).output().expect("it can be run");

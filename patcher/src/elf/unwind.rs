@@ -21,7 +21,7 @@ pub fn ranges(image: &Image<'_>) -> Vec<(u64, u64)> {
             // The entry of a signal trampoline starts one byte early, so that a
             // return address less one is found in it; that byte is not its code.
             let early = u64::from(fde.is_signal_trampoline());
-            ranges.push((fde.initial_address() + early, fde.end_address()));
+            ranges.push((fde.initial_address().saturating_add(early), fde.end_address()));
         }
     }
     ranges.retain(|&(start, end)| start < end && image.is_code(start));

@@ -77,7 +77,8 @@ impl<'a> Functab<'a> {
     /// that to a relocation (PIE) or to nobody (later versions), what the module
     /// data or the sections say.
     fn text_start(&self, image: &Image<'_>, address: u64, said: u64) -> Option<u64> {
-        let candidates = [Some(said), relocated(image, address + 24), module_text(image, address)];
+        let candidates =
+            [Some(said), relocated(image, address.wrapping_add(24)), module_text(image, address)];
         let sections = [".text"].into_iter().filter_map(|n| image.section(n));
         let sections = sections.map(|(s, _)| s.sh_addr.get(object::LittleEndian));
         candidates
@@ -90,7 +91,7 @@ impl<'a> Functab<'a> {
     fn start(&self, index: usize) -> Option<u64> {
         let at = index.checked_mul(2 * self.field)?;
         match self.field {
-            4 => Some(self.text + u64::from(half(self.entries, at)?)),
+            4 => self.text.checked_add(u64::from(half(self.entries, at)?)),
             _ => word(self.entries, at),
         }
     }
@@ -147,7 +148,7 @@ impl<'a> Functab<'a> {
             _ => usize::try_from(word(self.entries, at)?).ok()?,
         };
         // struct _func: entry (a field's width), then the name's offset.
-        let name = half(self.data, offset + self.field)? as usize;
+        let name = half(self.data, offset.checked_add(self.field)?)? as usize;
         let name = self.names.get(name..)?;
         let end = name.iter().position(|&b| b == 0)?;
         std::str::from_utf8(name.get(..end)?).ok()
@@ -177,6 +178,6 @@ fn module_text(image: &Image<'_>, address: u64) -> Option<u64> {
         let (_, bytes) = image.section(".rela.dyn")?;
         let (records, _) = bytes.as_chunks::<24>();
         let module = records.iter().find(|r| word(*r, 16) == Some(address))?;
-        relocated(image, word(module, 0)? + TEXT)
+        relocated(image, word(module, 0)?.wrapping_add(TEXT))
     })
 }

@@ -9,6 +9,7 @@ use crate::elf::Image;
 use crate::emit::Asked;
 use crate::error::Error;
 use crate::plan::{self, Number};
+use crate::scan::signal_return::RT_SIGRETURN;
 use crate::scan::{self, Functions};
 
 /// One `syscall` instruction.
@@ -73,9 +74,11 @@ pub(super) fn find(
     };
     for site in &mut all {
         site.obstacle = obstacles.get(&site.address).cloned();
-        if let Some(Number::OneOf(numbers)) = numbers.get(&site.address) {
-            site.calls = numbers.iter().map(|&nr| calls::name(nr)).collect();
-        }
+        site.calls = match numbers.get(&site.address) {
+            Some(Number::OneOf(numbers)) => numbers.iter().map(|&nr| calls::name(nr)).collect(),
+            None if site.obstacle.is_none() => vec![calls::name(RT_SIGRETURN)],
+            _ => Vec::new(),
+        };
     }
     Ok(Sites { all, not_instructions: scan.inside.len(), undecided: Vec::new() })
 }

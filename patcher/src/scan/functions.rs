@@ -66,7 +66,7 @@ impl<'a> Functions<'a> {
         if let Some(&(start, size, name)) = symbol.filter(|s| address - s.0 < s.1) {
             return Some(Function {
                 start,
-                end: start + size,
+                end: start.saturating_add(size),
                 name: Some(name.to_owned()),
                 is_go: false,
             });
@@ -77,24 +77,21 @@ impl<'a> Functions<'a> {
 
     /// The stretch around an address that no table describes.
     pub fn gap(&self, address: u64) -> (u64, u64) {
-        let mut low = 0;
-        let mut high = u64::MAX;
-        let mut narrow = |start: u64, end: u64| {
-            if end <= address {
-                low = low.max(end);
-            }
-            if start > address {
-                high = high.min(start);
-            }
-        };
-        self.symbols().iter().for_each(|s| narrow(s.0, s.0 + s.1));
-        self.unwind().iter().for_each(|r| narrow(r.0, r.1));
-        if let Some(go) = &self.go {
-            let (start, end) = go.range();
-            narrow(start, end);
-        }
-        (low, high)
+        let symbols = around(self.symbols(), address, |s| (s.0, s.0.saturating_add(s.1)));
+        let unwind = around(self.unwind(), address, |&range| range);
+        let go = self.go.as_ref().map(|go| around(&[go.range()], address, |&range| range));
+        let go = go.unwrap_or((0, u64::MAX));
+        (symbols.0.max(unwind.0).max(go.0), symbols.1.min(unwind.1).min(go.1))
     }
+}
+
+/// The end of the range before an address that is in none, and the start of the
+/// one after it.
+fn around<T>(sorted: &[T], address: u64, range: impl Fn(&T) -> (u64, u64)) -> (u64, u64) {
+    let next = sorted.partition_point(|item| range(item).0 <= address);
+    let before = next.checked_sub(1).map(|i| range(&sorted[i]).1);
+    let after = sorted.get(next).map(|item| range(item).0);
+    (before.filter(|&end| end <= address).unwrap_or(0), after.unwrap_or(u64::MAX))
 }
 
 fn last_before<T>(sorted: &[T], address: u64, start: impl Fn(&T) -> u64) -> Option<&T> {

@@ -10,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
 
-use super::{Functions, Site};
+use super::{Budget, Functions, Site};
 use crate::elf::{Image, relocations};
+use crate::error::Error;
 
 /// How far around a site targets are of interest, in bytes.
 pub const REACH: u64 = 40;
@@ -44,13 +45,28 @@ impl Targets {
 }
 
 /// Finds the targets in the functions that hold sites, and near them.
-pub fn near(image: &Image<'_>, functions: &Functions<'_>, sites: &[Site]) -> Targets {
+///
+/// # Errors
+/// [`Error::Input`] when the tables take more than the [`Budget`].
+pub fn near(
+    image: &Image<'_>,
+    functions: &Functions<'_>,
+    sites: &[Site],
+) -> Result<Targets, Error> {
     let mut targets = Targets::default();
-    let mut sources = Sources { image, functions, decoded: BTreeMap::new() };
+    let mut budget = Budget::new(image.bytes.len());
+    let mut sources = Sources {
+        image,
+        functions,
+        decoded: BTreeMap::new(),
+        budget: Budget::new(image.bytes.len()),
+    };
     let mut last = None;
     for site in sites {
         if last != Some(site.function.start) {
-            of_function(image, site, &mut targets.all);
+            if !of_function(image, site, &mut targets.all, &mut budget) {
+                return super::too_much(format!("{:#x}: {}", site.address, site.function));
+            }
             last = Some(site.function.start);
         }
         short_jumps(&mut sources, site, &mut targets);
@@ -66,7 +82,7 @@ pub fn near(image: &Image<'_>, functions: &Functions<'_>, sites: &[Site]) -> Tar
             }
         });
     }
-    targets
+    Ok(targets)
 }
 
 /// What relocations say: words in code that the loader writes, and addresses in
@@ -90,17 +106,21 @@ struct Sources<'a, 'f> {
     functions: &'a Functions<'f>,
     /// For each function looked at, where its instructions start.
     decoded: BTreeMap<u64, BTreeSet<u64>>,
+    budget: Budget,
 }
 
 impl Sources<'_, '_> {
     /// Whether an instruction starts at the address. Where no table describes
-    /// the code it might.
+    /// the code, or when too much was looked at, it might.
     fn is_instruction(&mut self, address: u64) -> bool {
         let Some(function) = self.functions.lookup(address) else { return true };
-        let image = self.image;
+        let code = self.image.at(function.start).unwrap_or_default();
+        let len = usize::try_from(function.end - function.start).unwrap_or(0).min(code.len());
+        // No instruction is shorter than a byte.
+        if !self.decoded.contains_key(&function.start) && !self.budget.instructions(len) {
+            return true;
+        }
         let starts = self.decoded.entry(function.start).or_insert_with(|| {
-            let code = image.at(function.start).unwrap_or_default();
-            let len = usize::try_from(function.end - function.start).unwrap_or(0).min(code.len());
             let mut decoder =
                 Decoder::with_ip(64, &code[..len], function.start, DecoderOptions::NONE);
             decoder.iter().map(|i| i.ip()).collect()
@@ -154,8 +174,14 @@ impl Windows {
     }
 }
 
-/// Direct branches and jump tables of the function that holds a site.
-fn of_function(image: &Image<'_>, site: &Site, targets: &mut BTreeSet<u64>) {
+/// Direct branches and jump tables of the function that holds a site; whether
+/// the budget was enough for them.
+fn of_function(
+    image: &Image<'_>,
+    site: &Site,
+    targets: &mut BTreeSet<u64>,
+    budget: &mut Budget,
+) -> bool {
     let mut has_indirect = false;
     for instruction in site.code.iter() {
         if is_near_branch(instruction) {
@@ -164,13 +190,10 @@ fn of_function(image: &Image<'_>, site: &Site, targets: &mut BTreeSet<u64>) {
         has_indirect |= instruction.flow_control() == FlowControl::IndirectBranch;
     }
     if !has_indirect {
-        return;
+        return true;
     }
-    for instruction in site.code.iter() {
-        if let Some(table) = data_address(image, instruction) {
-            table_entries(image, site, table, targets);
-        }
-    }
+    let tables: BTreeSet<_> = site.code.iter().filter_map(|i| data_address(image, i)).collect();
+    tables.into_iter().all(|table| budget.entries(table_entries(image, site, table, targets)))
 }
 
 fn is_near_branch(instruction: &Instruction) -> bool {
@@ -189,15 +212,20 @@ fn data_address(image: &Image<'_>, instruction: &Instruction) -> Option<u64> {
 }
 
 /// Reads a table as both compilers write it: 32-bit offsets from the table, and
-/// 64-bit addresses. What does not lead into the function ends it.
-fn table_entries(image: &Image<'_>, site: &Site, table: u64, targets: &mut BTreeSet<u64>) {
-    let Some(bytes) = image.at(table) else { return };
+/// 64-bit addresses. What does not lead into the function ends it. Gives how many
+/// there were.
+fn table_entries(image: &Image<'_>, site: &Site, table: u64, targets: &mut BTreeSet<u64>) -> usize {
+    let Some(bytes) = image.at(table) else { return 0 };
+    let mut count = 0;
+    let counted = |_: &u64| count += 1;
     let inside = |t: &u64| (site.function.start..site.function.end).contains(t);
     let relative = bytes.as_chunks::<4>().0.iter().take(TABLE_MAX);
     let relative = relative.map(|e| table.wrapping_add_signed(i64::from(i32::from_le_bytes(*e))));
-    targets.extend(relative.take_while(inside));
     let absolute = bytes.as_chunks::<8>().0.iter().take(TABLE_MAX);
-    targets.extend(absolute.map(|e| u64::from_le_bytes(*e)).take_while(inside));
+    let absolute = absolute.map(|e| u64::from_le_bytes(*e));
+    let entries = relative.take_while(inside).chain(absolute.take_while(inside));
+    targets.extend(entries.inspect(counted));
+    count
 }
 
 /// Short jumps near the site, from outside its function.
