@@ -245,3 +245,10 @@ fn messages_are_one_line() {
         assert!(!error.contains(char::is_control), "{error}");
     }
 }
+
+/// Found by fuzzing: an earlier toml_edit panicked on it.
+#[test]
+fn an_inline_table_that_ends_in_another_is_an_error() {
+    let text = "[[rule]]\ncname = { arg= \"report\"crule]roo]\nchange = [{ a\u{1}\0\0\0\0\0\0\u{1}drop_optbbbbbbbi[[r:}]]\n#\nnamodone\"s\n =";
+    assert_eq!(parse("x", text).expect_err("it is no TOML").line, 2);
+}
