@@ -95,7 +95,8 @@ pub fn verify(bytes: &[u8], original: Option<&[u8]>) -> Result<Verdict, Error> {
         Ok(verdict) => verdict,
         Err(Stop::Foreign(why)) => return Err(Error::Input(why)),
         Err(Stop::Damaged(finding)) => Verdict { findings: vec![*finding], ..Verdict::default() },
-        Err(Stop::Unconfirmed) => Verdict::default(),
+        // Not said of the file itself, which is compared with what it gives.
+        Err(Stop::Unconfirmed) => return Err(Error::Verify("nothing was compared".into())),
     };
     if let Some(original) = original {
         let whole = repaired
@@ -112,7 +113,8 @@ pub fn verify(bytes: &[u8], original: Option<&[u8]>) -> Result<Verdict, Error> {
 fn compare(base: &[u8], actual: &[u8]) -> Result<Verdict, Stop> {
     let damaged = |region: &str, why: String| Stop::Damaged(Box::new(Finding::whole(region, why)));
     let patched = Patched::read(base).map_err(|why| damaged("what procsys left", why))?;
-    let patched = patched.ok_or(Stop::Unconfirmed)?;
+    let foreign_note = || damaged(note::SECTION, "its owner is not procsys any more".into());
+    let patched = patched.ok_or_else(foreign_note)?;
     let claims = &patched.claims;
     // A damaged note may say anything; a whole one is believed.
     if !claims.are_ours() && locator::holds(base) {
