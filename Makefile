@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build preload fixtures demo test unit e2e bench race fuzz lint audit clean
+.PHONY: build preload fixtures demo test unit e2e bench race fuzz corpus lint audit clean
 
 CARGO := cargo
 PATCHER := target/release/procsys-patch
@@ -22,7 +22,7 @@ demo: build fixtures
 	tests/demo.sh
 
 # Everything. The end-to-end tests share sandboxes and cgroups, so one at a time.
-test: lint unit e2e
+test: lint unit e2e fuzz
 
 unit: fixtures
 	$(CARGO) test --locked --release --no-fail-fast -p procsys-rules --features procsys-rules/toml -p procsys-hook -p procsys-patcher -p procsys-preload
@@ -38,13 +38,22 @@ race: build fixtures
 bench: build fixtures
 	$(CARGO) run --locked --release -p procsys-benches
 
-# Bounded: a structured mutator over real binaries and rules.
-fuzz: build fixtures
-	$(CARGO) test --locked --release -p procsys-patcher --test hostile_input -- --nocapture
+# Coverage-guided, each target for FUZZ_SECONDS; docs/fuzzing.md. The mutator that
+# knows the formats is one of the unit tests (patcher/tests/hostile_input.rs).
+FUZZ_SECONDS := 6
+fuzz:
+	fuzz/build.sh
+	fuzz/run.sh $(FUZZ_SECONDS)
+
+# Every static program that can be had; writes docs/corpus.md. `make test` has a part of it.
+corpus: build fixtures
+	tests/fixtures/build.sh corpus-full
+	PROCSYS_CORPUS=full $(CARGO) test --locked --release -p procsys-tests --test corpus -- --nocapture
 
 lint:
 	$(CARGO) fmt --all --check
 	rustfmt --edition 2024 --check patcher/shim/main.rs
+	cd fuzz && $(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
 
 # Advisories, licences, duplicates (deny.toml); run when dependencies change.
