@@ -91,7 +91,7 @@ pub fn failed(path: &Path, error: &std::io::Error) -> Error {
     Error::Io(format!("{}: {words}", path.display()))
 }
 
-/// Writes a file beside `path`, then renames it over: the old file or the whole
+/// Writes a file, then gives it its name: the old file or the whole
 /// new one is there at any moment.
 ///
 /// # Errors
@@ -152,7 +152,7 @@ impl Beside {
         failed(&self.path, error)
     }
 
-    /// Renames it over its place.
+    /// Gives it its name, in the place of what has it.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
@@ -170,7 +170,7 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// Renames it over its place.
+    /// Gives it its name, in the place of what has it.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.

@@ -4,6 +4,7 @@
 //! A missing fixture is a failure that says what to run, never a skip.
 
 pub mod cells;
+pub mod corpus;
 pub mod gosuites;
 pub mod gvisor;
 pub mod native;
