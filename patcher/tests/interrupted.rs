@@ -98,6 +98,36 @@ fn a_killed_run_leaves_the_old_file() {
     });
 }
 
+/// Damaged files: the command writes a whole output, or nothing at all.
+#[test]
+fn a_damaged_file_leaves_nothing() {
+    let place = Place::new();
+    let whole = fs::read(place.compile("program", HELLO, BARE)).expect("built above");
+    let (input, output) = (place.path("program"), place.path("output"));
+    let mut random = Random::new(1);
+    let mut refused = 0;
+    for _ in 0..300 {
+        let mut bytes = whole.clone();
+        for _ in 0..1 + random.below(3) {
+            // The headers say what the rest is.
+            let at = random.below(if random.below(4) == 0 { bytes.len() } else { 400 });
+            bytes[at] = random.next() as u8;
+        }
+        bytes.truncate(if random.below(8) == 0 { random.below(bytes.len()) } else { bytes.len() });
+        fs::write(&input, &bytes).expect("the test's directory is writable");
+        let run = patch_to(&input, &output);
+        let names = place.names();
+        match run.status.code() {
+            Some(0) => assert_eq!(names, ["output", "program"]),
+            Some(2) => assert_eq!(names, ["program"]),
+            other => panic!("{other:?}: {}", String::from_utf8_lossy(&run.stderr)),
+        }
+        refused += usize::from(!run.status.success());
+        let _ = fs::remove_file(&output);
+    }
+    assert!((30..270).contains(&refused), "{refused} of 300 refused: nothing was tried");
+}
+
 /// Runs a script in a mount namespace of its own, with a small tmpfs at `$D`.
 fn on_small_disk(place: &Place, script: &str) -> Output {
     let disk = place.path("disk");

@@ -9,7 +9,11 @@ use procsys_rules::Table;
 fuzz_target!(init: warm_up(), |bytes: &[u8]| {
     within_limits(bytes.len(), || {
         let Some(table) = Table::new(bytes) else { return };
-        let mut sum = table.reached().count();
+        let mut sum = 0;
+        // Asks every rule about every call: twenty times as long as all the rest.
+        if bytes.len() % 16 == 2 {
+            sum += table.reached().count();
+        }
         for rule in table.rules() {
             let texts = [rule.path(), rule.value(), rule.name()];
             sum += texts.iter().map(|t| t.len()).sum::<usize>();
