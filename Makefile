@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build preload fixtures demo test unit e2e bench race fuzz corpus lint audit clean
+.PHONY: build preload fixtures demo test unit e2e bench race fuzz corpus node-long lint audit clean
 
 CARGO := cargo
 PATCHER := target/release/procsys-patch
@@ -49,6 +49,10 @@ fuzz:
 corpus: build fixtures
 	tests/fixtures/build.sh corpus-full
 	PROCSYS_CORPUS=full $(CARGO) test --locked --release -p procsys-tests --test corpus -- --nocapture
+
+# Half an hour of a patched node in gVisor; `make test` watches it for minutes.
+node-long: build fixtures
+	PROCSYS_NODE_SECONDS=1800 $(CARGO) test --locked --release -p procsys-tests --test kubelet_gvisor -- --nocapture
 
 lint:
 	$(CARGO) fmt --all --check

@@ -2,8 +2,12 @@
 
 use procsys_rules::table::{Clause, FileKind, Op, Rule};
 
+#[cfg(feature = "whole")]
+use crate::kernel::AT_FDCWD;
 use crate::kernel::Kernel;
 use crate::memory::{self, Scratch};
+#[cfg(feature = "whole")]
+use crate::stat;
 use crate::{Call, emulate};
 
 /// Whether every condition of `rule` holds.
@@ -33,11 +37,22 @@ fn holds(kernel: &impl Kernel, scratch: &mut Scratch, clause: Clause<'_>, call: 
             text.and_then(|t| t.split_last())
                 .is_some_and(|(_, list)| options(list).any(|o| is_named(o, clause.text)))
         }
+        #[cfg(feature = "whole")]
+        Op::File => is_file(kernel, scratch, arg, clause.text),
         Op::EmulatedNamespace => {
             emulate::marked(kernel, arg).is_some_and(|m| m.file == FileKind::Namespace)
         }
-        Op::Set | Op::ClearBits | Op::DropOptions => false,
+        _ => false,
     }
+}
+
+/// Whether the descriptor is of the file that the path leads to.
+#[cfg(feature = "whole")]
+fn is_file(kernel: &impl Kernel, scratch: &mut Scratch, fd: usize, path: &[u8]) -> bool {
+    let Some(text) = memory::with_nul(&mut scratch.path, path) else { return false };
+    let there = stat::of_path(kernel, AT_FDCWD, text, 0);
+    let own = there.and_then(|there| Some((there, stat::of_fd(kernel, fd)?)));
+    own.is_some_and(|(a, b)| (stat::dev(&a), stat::ino(&a)) == (stat::dev(&b), stat::ino(&b)))
 }
 
 /// The options of a comma-separated list, as mount(8) writes it.

@@ -8,16 +8,18 @@
 
 use procsys_rules::calls::{self, Question, Shape};
 use procsys_rules::reach::MARKED_MODES;
-use procsys_rules::table::{FileKind, Kind, Probe, Rule, Table};
+use procsys_rules::table::{FileKind, Kind, Probe, Rule, Table, Write};
 use procsys_rules::{errno, path};
 
 use crate::kernel::{
     AT_SYMLINK_NOFOLLOW, Fd, Kernel, O_ACCMODE, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL,
     O_NOFOLLOW, O_PATH, O_TRUNC, O_WRONLY, nr,
 };
-use crate::memory::{self, Scratch};
+use crate::memory::{self, PATH_MAX, Scratch};
 use crate::stat::Facts;
 use crate::{Call, kept, locate, report, stat};
+#[cfg(feature = "whole")]
+use crate::{kmsg, sibling, state};
 
 /// What a marked memory file stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +33,13 @@ impl Mark {
         Self { file: rule.file(), accepts_writes: rule.accepts_writes() }
     }
 
+    /// Of a memory file's mode; a log is none.
     fn mode(self) -> u16 {
         let [refused, accepted, namespace] = MARKED_MODES;
         match (self.file, self.accepts_writes) {
             (FileKind::Namespace, _) => namespace,
-            (FileKind::Proc, false) => refused,
-            (FileKind::Proc, true) => accepted,
+            (_, false) => refused,
+            (_, true) => accepted,
         }
     }
 
@@ -129,7 +132,6 @@ pub(crate) fn answer(
     if !table.rules().any(|r| concerned(&r)) {
         return None;
     }
-    let thread = scratch.thread;
     let text = memory::text(kernel, address, &mut scratch.path)?;
     let len = text.len();
     let tail = path::hash(path::last(text.split_last()?.1)?);
@@ -141,7 +143,17 @@ pub(crate) fn answer(
     if error != errno::ENOENT && !is_missing(kernel, dirfd, text) {
         return None;
     }
-    Some(match question(kernel, rule, call, shape, thread) {
+    let flags = open_flags(kernel, call, shape.question);
+    let answered = match flags {
+        #[cfg(feature = "whole")]
+        _ if rule.probe() == Probe::Sibling => {
+            let [out, _] = &mut scratch.out;
+            sibling::answer(kernel, rule, call, flags, shape.paths[0]?, text, out)
+        }
+        Some(flags) => open(kernel, rule, scratch, flags),
+        None => question(kernel, rule, call, shape),
+    };
+    Some(match answered {
         Ok(value) => value,
         Err(errno) => -isize::from(errno),
     })
@@ -156,24 +168,26 @@ fn is_missing(kernel: &impl Kernel, dirfd: usize, text: &[u8]) -> bool {
         == -isize::from(errno::ENOENT)
 }
 
-/// Answers one question about an emulated path, with an errno where the file,
-/// were it there, would refuse.
-fn question(
-    kernel: &impl Kernel,
-    rule: Rule<'_>,
-    call: &Call,
-    shape: &Shape,
-    thread: u32,
-) -> Result<isize, u8> {
+/// The flags of a call that opens.
+fn open_flags(kernel: &impl Kernel, call: &Call, question: Question) -> Option<usize> {
     let arg = |position: u8| call.args.get(usize::from(position)).copied().unwrap_or(0);
-    match shape.question {
-        Question::Open(flags) => open(kernel, rule, arg(flags), thread),
-        Question::Creat => open(kernel, rule, O_WRONLY | O_TRUNC, thread),
+    match question {
+        Question::Open(flags) => Some(arg(flags)),
+        Question::Creat => Some(O_WRONLY | O_TRUNC),
         Question::OpenHow(how) => {
             let mut flags = [0; 8];
             kernel.load(arg(how), &mut flags);
-            open(kernel, rule, u64::from_le_bytes(flags) as usize, thread)
+            Some(u64::from_le_bytes(flags) as usize)
         }
+        _ => None,
+    }
+}
+
+/// Answers one question about an emulated path, with an errno where the file,
+/// were it there, would refuse.
+fn question(kernel: &impl Kernel, rule: Rule<'_>, call: &Call, shape: &Shape) -> Result<isize, u8> {
+    let arg = |position: u8| call.args.get(usize::from(position)).copied().unwrap_or(0);
+    match shape.question {
         Question::Stat(_) | Question::StatAt(..) | Question::Statx(..) | Question::Statfs(_) => {
             let is_link = rule.file() == FileKind::Namespace
                 && !report::follows(call, shape)
@@ -183,7 +197,7 @@ fn question(
         }
         Question::Access(mode) => access(rule, arg(mode)),
         Question::Readlink(buffer) => readlink(kernel, rule, arg(buffer), arg(buffer + 1)),
-        Question::Other => Err(errno::ENOENT),
+        _ => Err(errno::ENOENT),
     }
 }
 
@@ -206,7 +220,12 @@ fn readlink(kernel: &impl Kernel, rule: Rule<'_>, buffer: usize, size: usize) ->
 }
 
 /// open(2) of an emulated file.
-fn open(kernel: &impl Kernel, rule: Rule<'_>, flags: usize, thread: u32) -> Result<isize, u8> {
+fn open(
+    kernel: &impl Kernel,
+    rule: Rule<'_>,
+    scratch: &mut Scratch,
+    flags: usize,
+) -> Result<isize, u8> {
     let only_path = flags & O_PATH != 0;
     if flags & O_DIRECTORY != 0 {
         return Err(errno::ENOTDIR);
@@ -222,16 +241,22 @@ fn open(kernel: &impl Kernel, rule: Rule<'_>, flags: usize, thread: u32) -> Resu
             return Err(errno::EACCES);
         }
     }
+    #[cfg(feature = "whole")]
+    if rule.file() == FileKind::Kmsg {
+        return kmsg::open(kernel, flags);
+    }
     // What is written starts an empty file, so that nothing old stands behind it.
     let is_emptied = !only_path && (flags & O_TRUNC != 0 || flags & O_ACCMODE == O_WRONLY);
     let is_read_only = !only_path && flags & O_ACCMODE == 0;
-    let is_kept = is_read_only && !is_emptied && rule.file() == FileKind::Proc;
+    let is_fixed = rule.file() == FileKind::Proc && rule.write() != Write::Remember;
+    let is_kept = is_read_only && !is_emptied && is_fixed;
+    let thread = scratch.thread;
     let again = || kept::reopen(kernel, rule.index, Mark::of(rule).mode(), flags, thread);
     if let Some(fd) = is_kept.then(again).flatten() {
         return Ok(fd as isize);
     }
     let fd = memory_file(kernel, flags & O_CLOEXEC != 0)?;
-    match fill(kernel, rule, fd, is_emptied, is_read_only) {
+    match fill(kernel, rule, scratch, fd, Opened { is_emptied, is_read_only }) {
         Ok(()) => {
             if is_kept {
                 kept::keep(kernel, rule.index, fd);
@@ -245,8 +270,15 @@ fn open(kernel: &impl Kernel, rule: Rule<'_>, flags: usize, thread: u32) -> Resu
     }
 }
 
+/// How a file is opened.
+#[derive(Clone, Copy)]
+struct Opened {
+    is_emptied: bool,
+    is_read_only: bool,
+}
+
 /// The errno of a call of the hook's own that failed.
-fn failed(result: isize) -> u8 {
+pub(crate) fn failed(result: isize) -> u8 {
     u8::try_from(result.unsigned_abs()).unwrap_or(errno::EIO)
 }
 
@@ -271,15 +303,14 @@ fn memory_file(kernel: &impl Kernel, close_on_exec: bool) -> Result<usize, u8> {
 fn fill(
     kernel: &impl Kernel,
     rule: Rule<'_>,
+    scratch: &mut Scratch,
     fd: usize,
-    is_emptied: bool,
-    is_read_only: bool,
+    opened: Opened,
 ) -> Result<(), u8> {
-    let mut digits = [0; 4];
-    let contents = match rule.probe() {
-        _ if is_emptied || rule.file() == FileKind::Namespace => &[],
-        Probe::None => rule.value(),
-        Probe::CapLastCap => cap_last_cap(kernel, &mut digits),
+    let contents = match rule.file() {
+        _ if opened.is_emptied => &[],
+        FileKind::Namespace => &[],
+        _ => contents(kernel, rule, scratch),
     };
     if !contents.is_empty() {
         let args = [fd, contents.as_ptr() as usize, contents.len(), 0, 0, 0];
@@ -293,22 +324,61 @@ fn fill(
     if marked < 0 {
         return Err(failed(marked));
     }
-    if !mark.accepts_writes || is_read_only {
+    if !mark.accepts_writes || opened.is_read_only {
         let seals = if mark.accepts_writes { SEALED & !F_SEAL_SEAL } else { SEALED };
-        let sealed = kernel.call(nr::FCNTL, [fd, F_ADD_SEALS, seals, 0, 0, 0]);
+        let sealed = seal(kernel, fd, seals);
         if sealed < 0 {
             return Err(failed(sealed));
         }
+        return Ok(());
+    }
+    #[cfg(feature = "whole")]
+    if rule.write() == Write::Remember && state::is_at_hand(kernel, rule) {
+        return state::attach(kernel, rule, fd);
     }
     Ok(())
 }
 
+/// Adds seals to a memory file.
+pub(crate) fn seal(kernel: &impl Kernel, fd: usize, seals: usize) -> isize {
+    kernel.call(nr::FCNTL, [fd, F_ADD_SEALS, seals, 0, 0, 0])
+}
+
+/// What an emulated file holds now.
+fn contents<'s>(kernel: &impl Kernel, rule: Rule<'s>, scratch: &'s mut Scratch) -> &'s [u8] {
+    let [room, _] = &mut scratch.out;
+    match rule.probe() {
+        Probe::CapLastCap => cap_last_cap(kernel, room),
+        #[cfg(feature = "whole")]
+        Probe::Osrelease => osrelease(kernel, room),
+        #[cfg(feature = "whole")]
+        _ if rule.write() == Write::Remember => {
+            state::recall(kernel, rule, room).unwrap_or(rule.value())
+        }
+        _ => rule.value(),
+    }
+}
+
 /// The last capability that the kernel knows, as procfs would write it: the
 /// highest that `PR_CAPBSET_READ` does not refuse with EINVAL (capabilities(7)).
-fn cap_last_cap<'d>(kernel: &impl Kernel, digits: &'d mut [u8; 4]) -> &'d [u8] {
+fn cap_last_cap<'d>(kernel: &impl Kernel, room: &'d mut [u8; PATH_MAX]) -> &'d [u8] {
     const PR_CAPBSET_READ: usize = 23;
     let known = |cap: &usize| kernel.call(nr::PRCTL, [PR_CAPBSET_READ, *cap, 0, 0, 0, 0]) >= 0;
     let last = (0..64usize).take_while(known).last().unwrap_or(0) as u8;
-    *digits = [b'0' + last / 10, b'0' + last % 10, b'\n', 0];
-    if last < 10 { &digits[1..3] } else { &digits[..3] }
+    [room[0], room[1], room[2]] = [b'0' + last / 10, b'0' + last % 10, b'\n'];
+    if last < 10 { &room[1..3] } else { &room[..3] }
+}
+
+/// The kernel's release, as procfs shows it: the third field of uname(2).
+#[cfg(feature = "whole")]
+fn osrelease<'d>(kernel: &impl Kernel, room: &'d mut [u8; PATH_MAX]) -> &'d [u8] {
+    /// Length of a field of `struct new_utsname` (include/uapi/linux/utsname.h).
+    const FIELD: usize = 65;
+    kernel.call(nr::UNAME, [room.as_mut_ptr() as usize, 0, 0, 0, 0, 0]);
+    let release = &mut room[2 * FIELD..3 * FIELD];
+    let len = release.iter().position(|&b| b == 0).unwrap_or(FIELD - 1);
+    if let Some(end) = release.get_mut(len) {
+        *end = b'\n';
+    }
+    release.get(..=len).unwrap_or_default()
 }

@@ -29,19 +29,22 @@ pub(crate) fn is_procfs_root(kernel: &impl Kernel, fd: usize) -> bool {
 
 /// Whether the directory `fd` is the one that `components` name, counted from
 /// the root directory or, when the first is `proc`, from any procfs. `*` stands
-/// for any one component. Climbs by `..` and compares each name from above, so
+/// for any one component, `**` for any number. Climbs by `..` and compares each name from above, so
 /// that symlinks, detached mounts and other mount points can't mislead it.
 pub(crate) fn is_directory<'c, 'k, K: Kernel>(
     kernel: &'k K,
     fd: Fd<'k, K>,
-    components: impl DoubleEndedIterator<Item = &'c [u8]> + Clone,
+    mut components: impl DoubleEndedIterator<Item = &'c [u8]> + Clone,
 ) -> bool {
-    let depth = components.clone().count();
     let in_procfs = components.clone().next() == Some(b"proc");
     let mut current = fd;
-    for (i, component) in components.rev().enumerate() {
-        if in_procfs && i + 1 == depth {
+    while let Some(component) = components.next_back() {
+        if in_procfs && components.clone().next().is_none() {
             return is_procfs_root(kernel, current.number);
+        }
+        #[cfg(feature = "whole")]
+        if component == b"**" {
+            return is_below(kernel, current, components);
         }
         if component != b"*" && !is_named(kernel, current.number, component) {
             return false;
@@ -51,6 +54,51 @@ pub(crate) fn is_directory<'c, 'k, K: Kernel>(
     }
     let root = identity(kernel, AT_FDCWD, b"/\0", 0);
     root.is_some() && root == identity_of_fd(kernel, current.number)
+}
+
+/// Whether the directory `fd` is the one that `components`, without wildcards,
+/// name, or lies anywhere below it.
+#[cfg(feature = "whole")]
+fn is_below<'c, 'k, K: Kernel>(
+    kernel: &'k K,
+    fd: Fd<'k, K>,
+    components: impl DoubleEndedIterator<Item = &'c [u8]> + Clone,
+) -> bool {
+    /// As deep as a path can be that the kernel takes whole, near enough.
+    const DEEPEST: usize = 256;
+    let mut current = fd;
+    for _ in 0..DEEPEST {
+        if is_exactly(kernel, &current, components.clone()) {
+            return true;
+        }
+        let Ok(parent) = Fd::directory(kernel, current.number, b"..\0") else { return false };
+        if identity_of_fd(kernel, parent.number) == identity_of_fd(kernel, current.number) {
+            return false;
+        }
+        current = parent;
+    }
+    false
+}
+
+/// As [`is_directory`], for components without wildcards outside procfs.
+#[cfg(feature = "whole")]
+fn is_exactly<'c, K: Kernel>(
+    kernel: &K,
+    fd: &Fd<'_, K>,
+    components: impl DoubleEndedIterator<Item = &'c [u8]>,
+) -> bool {
+    let mut above: Option<Fd<'_, K>> = None;
+    for component in components.rev() {
+        let current = above.as_ref().map_or(fd.number, |fd| fd.number);
+        if !is_named(kernel, current, component) {
+            return false;
+        }
+        let Ok(parent) = Fd::directory(kernel, current, b"..\0") else { return false };
+        above = Some(parent);
+    }
+    let current = above.as_ref().map_or(fd.number, |fd| fd.number);
+    let root = identity(kernel, AT_FDCWD, b"/\0", 0);
+    root.is_some() && root == identity_of_fd(kernel, current)
 }
 
 /// Whether the directory `fd` is what its parent calls `name`.

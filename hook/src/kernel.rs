@@ -32,15 +32,19 @@ pub trait Kernel {
 #[allow(missing_docs)]
 pub mod nr {
     pub const READ: usize = 0;
+    pub const WRITE: usize = 1;
     pub const CLOSE: usize = 3;
     pub const FSTAT: usize = 5;
     pub const LSTAT: usize = 6;
     pub const MMAP: usize = 9;
     pub const MUNMAP: usize = 11;
     pub const RT_SIGPROCMASK: usize = 14;
+    pub const PREAD64: usize = 17;
     pub const PWRITE64: usize = 18;
+    pub const UNAME: usize = 63;
     pub const FCNTL: usize = 72;
     pub const FCHMOD: usize = 91;
+    pub const GETEUID: usize = 107;
     pub const SIGALTSTACK: usize = 131;
     pub const FSTATFS: usize = 138;
     pub const PRCTL: usize = 157;
@@ -48,8 +52,13 @@ pub mod nr {
     pub const GETTID: usize = 186;
     pub const TKILL: usize = 200;
     pub const OPENAT: usize = 257;
+    pub const MKDIRAT: usize = 258;
     pub const NEWFSTATAT: usize = 262;
+    pub const UNLINKAT: usize = 263;
+    pub const RENAMEAT: usize = 264;
     pub const READLINKAT: usize = 267;
+    pub const UTIMENSAT: usize = 280;
+    pub const TIMERFD_CREATE: usize = 283;
     pub const GETRANDOM: usize = 318;
     pub const MEMFD_CREATE: usize = 319;
     pub const STATX: usize = 332;
@@ -74,6 +83,9 @@ pub(crate) const O_CREAT: usize = 0o100;
 pub(crate) const O_EXCL: usize = 0o200;
 /// `O_TRUNC` (same source).
 pub(crate) const O_TRUNC: usize = 0o1000;
+/// `O_NONBLOCK` (same source).
+#[cfg(feature = "whole")]
+pub(crate) const O_NONBLOCK: usize = 0o4000;
 /// `O_ACCMODE` (same source).
 pub(crate) const O_ACCMODE: usize = 3;
 /// `O_WRONLY` (same source).
@@ -99,9 +111,20 @@ impl<'k, K: Kernel> Fd<'k, K> {
         path: usize,
         flags: usize,
     ) -> Result<Self, isize> {
+        Self::create(kernel, dirfd, path, flags, 0)
+    }
+
+    /// As [`Fd::open`], with the permissions of a file that is made.
+    pub(crate) fn create(
+        kernel: &'k K,
+        dirfd: usize,
+        path: usize,
+        flags: usize,
+        mode: usize,
+    ) -> Result<Self, isize> {
         Self::from_result(
             kernel,
-            kernel.call(nr::OPENAT, [dirfd, path, flags | O_CLOEXEC, 0, 0, 0]),
+            kernel.call(nr::OPENAT, [dirfd, path, flags | O_CLOEXEC, mode, 0, 0]),
         )
     }
 

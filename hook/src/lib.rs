@@ -23,6 +23,8 @@ mod emulate;
 mod identity;
 mod kept;
 mod kernel;
+#[cfg(feature = "whole")]
+mod kmsg;
 mod locate;
 mod memory;
 #[cfg(feature = "whole")]
@@ -40,7 +42,11 @@ mod report;
 mod retry;
 #[cfg(feature = "whole")]
 mod safe_procfs;
+#[cfg(feature = "whole")]
+mod sibling;
 mod stat;
+#[cfg(feature = "whole")]
+mod state;
 
 pub use kept::Kept;
 pub use kernel::{Kernel, nr};
@@ -52,6 +58,8 @@ pub use report::TMPFS_MAGIC;
 #[cfg(feature = "whole")]
 pub use safe_procfs::start;
 
+#[cfg(feature = "whole")]
+use procsys_rules::calls;
 use procsys_rules::table::{Kind, Table};
 
 /// One system call: its number and arguments, as the program made it.
@@ -150,7 +158,7 @@ fn repaired(
             continue;
         }
         match rule.kind() {
-            Some(Kind::Ignore) => return Some(0),
+            Some(Kind::Ignore) => return Some(ignored(call)),
             Some(Kind::ReportErrno) => return Some(-(rule.number() as isize)),
             Some(Kind::Retry) => return Some(retry::again(kernel, scratch, rule, call)),
             #[cfg(feature = "whole")]
@@ -162,5 +170,14 @@ fn repaired(
             _ => {}
         }
     }
+    #[cfg(feature = "whole")]
+    if calls::writes(call.nr) {
+        return state::write(kernel, table, call, errno);
+    }
     emulate::answer(kernel, table, scratch, call, errno)
+}
+
+/// What a call returns that did what it was asked to: `write` says how much.
+fn ignored(call: &Call) -> isize {
+    if [nr::WRITE, nr::PWRITE64].contains(&call.nr) { call.args[2] as isize } else { 0 }
 }

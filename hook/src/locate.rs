@@ -5,7 +5,7 @@
 //! is meant. Only then is the kernel asked: the part of the path that exists is
 //! opened, and compared with the rule's directory by identity.
 
-use procsys_rules::path::{self, component_matches, components};
+use procsys_rules::path::{self, component_matches, components, is_wild};
 
 use crate::identity;
 use crate::kernel::{Fd, Kernel};
@@ -24,11 +24,9 @@ pub(crate) fn is_named(
     let Some(len) = text.iter().position(|&b| b == 0) else { return false };
     let Some(given) = text.get(..len) else { return false };
     if path::matches(pattern, given) {
-        // `*` stands for what is there: a process that is not has no files.
+        // A wildcard stands for what is there: a process that is not has no files.
         let start = component_start(text, len).unwrap_or(0);
-        if !components(pattern).any(|c| c == b"*")
-            || open_prefix(kernel, dirfd, text, start).is_ok()
-        {
+        if !components(pattern).any(is_wild) || open_prefix(kernel, dirfd, text, start).is_ok() {
             return true;
         }
     }
@@ -39,7 +37,7 @@ pub(crate) fn is_named(
         let Some(start) = component_start(text, end) else { return false };
         let Some(component) = text.get(start..end) else { return false };
         match wanted.next_back() {
-            Some(b"*") if end < len => return false,
+            Some(w) if is_wild(w) && (end < len || w == b"**") => return false,
             Some(w) if component != b".." && component_matches(w, component) => {}
             _ => return false,
         }

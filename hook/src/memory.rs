@@ -60,6 +60,16 @@ pub(crate) fn store(kernel: &impl Kernel, address: usize, from: &[u8]) -> Result
     Ok(())
 }
 
+/// Puts `text` and a NUL into `buffer`. `None` when it does not fit.
+#[cfg(feature = "whole")]
+pub(crate) fn with_nul<'b>(buffer: &'b mut [u8], text: &[u8]) -> Option<&'b [u8]> {
+    let place = buffer.get_mut(..=text.len())?;
+    let (nul, room) = place.split_last_mut()?;
+    room.copy_from_slice(text);
+    *nul = 0;
+    Some(place)
+}
+
 /// Copies a NUL-terminated text into `buffer`, NUL included. `None` when the
 /// memory can't be read or the text does not fit.
 pub(crate) fn text<'b>(

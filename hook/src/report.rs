@@ -52,7 +52,7 @@ fn is_tmpfs(kernel: &impl Kernel, call: &Call, buffer: u8) -> bool {
     let Some(&address) = call.args.get(usize::from(buffer)) else { return false };
     let mut kind = [0; 8];
     kernel.load(address, &mut kind);
-    u64::from_le_bytes(kind) == TMPFS_MAGIC
+    u64::from_le_bytes(kind) == stat::TMPFS_MAGIC
 }
 
 /// Whether what the call asked about is the root of a procfs, and still has the

@@ -17,8 +17,13 @@ pub(crate) type Statfs = [u8; 120];
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFREG: u32 = 0o100_000;
+const S_IFCHR: u32 = 0o020_000;
 const S_IFLNK: u32 = 0o120_000;
 
+/// `TMPFS_MAGIC` (include/uapi/linux/magic.h).
+pub(crate) const TMPFS_MAGIC: u64 = 0x0102_1994;
+/// /dev/kmsg: major and minor number (Linux, Documentation/admin-guide/devices.txt).
+const KMSG: (u8, u8) = (1, 11);
 /// `NSFS_MAGIC` (include/uapi/linux/magic.h).
 const NSFS_MAGIC: u64 = 0x6e73_6673;
 /// `STATX_BASIC_STATS` (include/uapi/linux/stat.h).
@@ -52,6 +57,23 @@ pub(crate) fn ino(stat: &Stat) -> u64 {
 
 pub(crate) fn mode(stat: &Stat) -> u32 {
     u32::from_le_bytes(get(stat, 24))
+}
+
+/// `st_uid`.
+#[cfg(feature = "whole")]
+pub(crate) fn owner(stat: &Stat) -> u32 {
+    u32::from_le_bytes(get(stat, 28))
+}
+
+/// `st_atime`: seconds and nanoseconds.
+#[cfg(feature = "whole")]
+pub(crate) fn accessed(stat: &Stat) -> (u64, u64) {
+    (u64::from_le_bytes(get(stat, 72)), u64::from_le_bytes(get(stat, 80)))
+}
+
+#[cfg(feature = "whole")]
+pub(crate) fn is_regular(stat: &Stat) -> bool {
+    mode(stat) & S_IFMT == S_IFREG
 }
 
 pub(crate) fn is_symlink(stat: &Stat) -> bool {
@@ -102,21 +124,25 @@ pub(crate) struct Facts {
     pub(crate) mode: u32,
     pub(crate) ino: u64,
     pub(crate) filesystem: u64,
+    /// The device that the file is: major number, minor number.
+    pub(crate) device: (u8, u8),
 }
 
 impl Facts {
     /// The file itself, with these permission bits.
     pub(crate) fn file(kind: FileKind, permissions: u16) -> Self {
-        let (ino, filesystem) = match kind {
-            FileKind::Proc => (EMULATED_INO, PROC_SUPER_MAGIC),
-            FileKind::Namespace => (CGROUP_NAMESPACE_INO, NSFS_MAGIC),
+        let (kind, ino, filesystem, device) = match kind {
+            FileKind::Proc => (S_IFREG, EMULATED_INO, PROC_SUPER_MAGIC, (0, 0)),
+            FileKind::Namespace => (S_IFREG, CGROUP_NAMESPACE_INO, NSFS_MAGIC, (0, 0)),
+            FileKind::Kmsg => (S_IFCHR, EMULATED_INO, TMPFS_MAGIC, KMSG),
         };
-        Self { mode: S_IFREG | u32::from(permissions), ino, filesystem }
+        Self { mode: kind | u32::from(permissions), ino, filesystem, device }
     }
 
     /// The link that leads to a namespace file.
     pub(crate) fn link() -> Self {
-        Self { mode: S_IFLNK | 0o777, ino: EMULATED_INO, filesystem: PROC_SUPER_MAGIC }
+        let mode = S_IFLNK | 0o777;
+        Self { mode, ino: EMULATED_INO, filesystem: PROC_SUPER_MAGIC, device: (0, 0) }
     }
 
     /// As a `struct stat`: root's, empty as procfs has it, on device 0:0.
@@ -125,6 +151,8 @@ impl Facts {
         put(&mut stat, 8, self.ino.to_le_bytes());
         put(&mut stat, 16, 1u64.to_le_bytes());
         put(&mut stat, 24, self.mode.to_le_bytes());
+        let (major, minor) = self.device;
+        put(&mut stat, 40, (u64::from(major) << 8 | u64::from(minor)).to_le_bytes());
         put(&mut stat, 56, 1024u64.to_le_bytes());
         stat
     }
@@ -137,6 +165,8 @@ impl Facts {
         put(&mut statx, 16, 1u32.to_le_bytes());
         put(&mut statx, 28, (self.mode as u16).to_le_bytes());
         put(&mut statx, 32, self.ino.to_le_bytes());
+        put(&mut statx, 128, u32::from(self.device.0).to_le_bytes());
+        put(&mut statx, 132, u32::from(self.device.1).to_le_bytes());
         statx
     }
 

@@ -18,6 +18,8 @@ pub struct Choice {
     pub redirects: Vec<String>,
     /// `--emulate`, in order.
     pub emulations: Vec<String>,
+    /// `--state`: where writes are remembered, in place of the rules' directory.
+    pub state: Option<String>,
 }
 
 /// A set of rules and its compiled table.
@@ -62,7 +64,7 @@ pub(crate) fn gather_from(names: Vec<String>, choice: &Choice) -> Result<Set, Er
         let shown = file.display().to_string();
         let text = std::fs::read_to_string(file)
             .map_err(|e| Error::Rules(crate::files::failed(file, &e).to_string()))?;
-        let (_, more) = text::parse(&shown, &text).map_err(|e| wrong(&e))?;
+        let more = profiles::read(&shown, &text).map_err(|e| wrong(&e))?;
         profiles::add(&mut rules, more);
     }
     let single = |parse: fn(&str) -> Result<Rule, String>, given: &[String]| {
@@ -73,6 +75,9 @@ pub(crate) fn gather_from(names: Vec<String>, choice: &Choice) -> Result<Set, Er
     };
     profiles::add(&mut rules, single(profiles::redirect_option, &choice.redirects)?);
     profiles::add(&mut rules, single(profiles::emulate_option, &choice.emulations)?);
+    if let Some(state) = &choice.state {
+        profiles::keep_state_in(&mut rules, state).map_err(Error::Rules)?;
+    }
     let table = compile::compile(&rules).map_err(Error::Rules)?;
     Ok(Set { profiles: names, rules, table })
 }

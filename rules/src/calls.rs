@@ -154,6 +154,9 @@ shapes! {
 
 /// Calls without a path that rules may name (`call = "…"`).
 const PLAIN: &str = "\
+write 1
+pwrite64 18
+writev 20
 ioctl 16
 prctl 157
 unshare 272
@@ -170,6 +173,12 @@ pub const FSTATFS: Nr = 138;
 pub const STATX: Nr = 332;
 /// `openat2`.
 pub const OPENAT2: Nr = 437;
+
+/// Whether a call writes from the program's memory to the descriptor that is its
+/// first argument: `write`, `pwrite64`, `writev`.
+pub fn writes(nr: usize) -> bool {
+    matches!(nr, 1 | 18 | 20)
+}
 
 /// The shape of a call, or `None` for one that names no file.
 pub fn shape(nr: usize) -> Option<&'static Shape> {

@@ -1,7 +1,7 @@
 //! From rules to the table that the hook reads.
 
 use crate::model::{Action, Clause, Rule};
-use crate::table::{ANY_CALL, CLAUSE, FileKind, HEADER, Kind, MAGIC, RECORD, VERSION, field};
+use crate::table::{ANY_CALL, CLAUSE, HEADER, Kind, MAGIC, RECORD, VERSION, Write, field};
 use crate::{calls, path};
 
 /// Compiles rules to a table, in their order.
@@ -82,12 +82,12 @@ impl Writer {
                 self.path(at, &e.path);
                 self.text(at + field::VALUE, &e.value);
                 self.put(at + field::MODE, &e.mode.to_le_bytes());
-                self.bytes[at + field::WRITE] = u8::from(e.accepts_writes);
+                self.bytes[at + field::WRITE] = e.write as u8;
                 self.bytes[at + field::PROBE] = e.probe as u8;
-                self.bytes[at + field::FILE] = match e.file {
-                    FileKind::Proc => 0,
-                    FileKind::Namespace => 1,
-                };
+                self.bytes[at + field::FILE] = e.file as u8;
+                if e.write == Write::Remember {
+                    self.text(at + field::STATE, e.state.as_bytes());
+                }
             }
             Action::Redirect { from, to } => {
                 self.path(at, from);

@@ -1,7 +1,7 @@
 //! Rules as the user writes them, before they are compiled.
 
 use crate::calls::Nr;
-use crate::table::{FileKind, Kind, Op, Probe};
+use crate::table::{FileKind, Kind, Op, Probe, Write};
 
 /// One rule, with the place where it was written.
 #[derive(Debug, Clone)]
@@ -107,19 +107,26 @@ impl Way {
 /// An emulated file.
 #[derive(Debug, Clone)]
 pub struct Emulate {
-    /// Its absolute path; a component `*` stands for any one.
+    /// Its absolute path; a component `*` stands for any one, `**` for any number.
     pub path: String,
-    /// Its contents, or the target of its link for a namespace file.
+    /// Its contents, the target of its link for a namespace file, or the name of
+    /// its sibling.
     pub value: Vec<u8>,
     /// Where the contents come from.
     pub probe: Probe,
     /// Permission bits.
     pub mode: u16,
-    /// Whether writes are accepted.
-    pub accepts_writes: bool,
+    /// What becomes of writes.
+    pub write: Write,
+    /// The directory where they are remembered.
+    pub state: String,
     /// What it is.
     pub file: FileKind,
 }
+
+/// Where writes are remembered when nothing else is said: a directory that is
+/// empty after a start of the machine, as sysctls are what they were then.
+pub const STATE: &str = "/run/procsys";
 
 /// A condition or a change.
 #[derive(Debug, Clone)]

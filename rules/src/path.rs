@@ -20,9 +20,15 @@ pub fn component_matches(pattern: &[u8], component: &[u8]) -> bool {
     pattern == b"*" || pattern == component
 }
 
+/// Whether a pattern component stands for more than itself.
+pub fn is_wild(component: &[u8]) -> bool {
+    component == b"*" || component == b"**"
+}
+
 /// Whether an absolute path, as text, is what the absolute `pattern` says: the
-/// same components, where the pattern's `*` stands for any one of them. A path
-/// with `..` never matches as text: where it leads is the kernel's to say.
+/// same components, where the pattern's `*` stands for any one of them, and its
+/// `**`, of which it has one at most, for any number. A path with `..` never
+/// matches as text: where it leads is the kernel's to say.
 pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
     if path.first() != Some(&b'/') {
         return false;
@@ -35,6 +41,14 @@ pub fn matches(pattern: &[u8], path: &[u8]) -> bool {
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return true,
+            (Some(b"**"), g) => {
+                // What `**` stands for ends where the rest of the pattern starts.
+                let mut given = g.into_iter().chain(given);
+                let ends_so = wanted
+                    .rev()
+                    .all(|w| given.next_back().is_some_and(|g| component_matches(w, g)));
+                return ends_so && given.all(|g| g != b"..");
+            }
             (Some(w), Some(g)) if g != b".." && component_matches(w, g) => {}
             _ => return false,
         }
@@ -105,6 +119,27 @@ mod tests {
         assert!(matches(b"/proc/*/ns/cgroup", b"/proc/17/ns/cgroup"));
         assert!(!matches(b"/proc/*/ns/cgroup", b"/proc/1/task/1/ns/cgroup"));
         assert!(!matches(b"/proc/*/ns/cgroup", b"/proc/../ns/cgroup"));
+    }
+
+    #[test]
+    fn two_stars_stand_for_any_number() {
+        let pattern = b"/sys/fs/**/a";
+        for same in [&b"/sys/fs/a"[..], b"/sys/fs/x/a", b"/sys/fs/x/y//z/a", b"/sys/fs/a/a"] {
+            assert!(matches(pattern, same), "{}", String::from_utf8_lossy(same));
+        }
+        for other in [
+            &b"/sys/fs"[..],
+            b"/sys/fs/b",
+            b"/sys/fs/a/b",
+            b"/sys/a",
+            b"/sys/fs/../a",
+            b"/sys/fs/x/../a",
+            b"sys/fs/x/a",
+        ] {
+            assert!(!matches(pattern, other), "{}", String::from_utf8_lossy(other));
+        }
+        assert!(matches(b"/a/**/b/c", b"/a/b/c") && matches(b"/a/**/b/*", b"/a/x/b/y"));
+        assert!(!matches(b"/a/**/b/c", b"/a/c"));
     }
 
     #[test]

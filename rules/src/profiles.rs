@@ -1,7 +1,7 @@
 //! The built-in profiles, and how sets of rules are put together.
 
-use crate::model::{Action, Emulate, Rule};
-use crate::table::{FileKind, Probe};
+use crate::model::{Action, Emulate, Rule, STATE};
+use crate::table::{FileKind, Probe, Write};
 use crate::text::{self, Error};
 
 /// A profile that ships with procsys.
@@ -16,6 +16,8 @@ pub struct Profile {
 /// All profiles, by name.
 pub const ALL: &[Profile] = &[
     Profile { name: "gvisor", text: include_str!("../profiles/gvisor.toml") },
+    Profile { name: "k3s", text: include_str!("../profiles/k3s.toml") },
+    Profile { name: "kubelet", text: include_str!("../profiles/kubelet.toml") },
     Profile { name: "lxc", text: include_str!("../profiles/lxc.toml") },
     Profile { name: "sysbox", text: include_str!("../profiles/sysbox.toml") },
 ];
@@ -24,13 +26,33 @@ pub const ALL: &[Profile] = &[
 pub const DEFAULT: &str = "gvisor";
 
 impl Profile {
-    /// The rules of the profile.
+    /// The rules of the profile, with those of the profiles that it includes.
     ///
     /// # Errors
-    /// As [`text::parse`]; a test shows that no built-in profile has any.
+    /// As [`read`]; a test shows that no built-in profile has any.
     pub fn rules(&self) -> Result<Vec<Rule>, Error> {
-        text::parse(&format!("<profile {}>", self.name), self.text).map(|(_, rules)| rules)
+        read(&format!("<profile {}>", self.name), self.text)
     }
+}
+
+/// Reads a file of rules, with those of the profiles that it includes first.
+///
+/// # Errors
+/// As [`text::parse`], and when it includes a profile that is not built in.
+pub fn read(file: &str, text: &str) -> Result<Vec<Rule>, Error> {
+    let (head, own) = text::parse(file, text)?;
+    let mut set = Vec::new();
+    for name in &head.includes {
+        // A profile that includes others is not included: so none includes itself.
+        let known = by_name(name).map(|p| text::parse(p.name, p.text)).transpose()?;
+        let Some((_, rules)) = known.filter(|(head, _)| head.includes.is_empty()) else {
+            let message = format!("`includes`: no profile `{name}` that can be included");
+            return Err(Error { file: file.to_owned(), line: 1, message });
+        };
+        add(&mut set, rules);
+    }
+    add(&mut set, own);
+    Ok(set)
 }
 
 /// A built-in profile by its name.
@@ -60,6 +82,24 @@ pub fn add(set: &mut Vec<Rule>, rules: impl IntoIterator<Item = Rule>) {
     }
 }
 
+/// Has all writes that are remembered kept in this directory.
+///
+/// # Errors
+/// What was expected instead.
+pub fn keep_state_in(set: &mut [Rule], directory: &str) -> Result<(), String> {
+    let wrong = |why: &str| format!("--state `{}`: {why}", directory.escape_debug());
+    text::check_path(directory).map_err(|why| wrong(&why))?;
+    if directory.split('/').any(|name| name.len() > 255 || name.contains('*')) {
+        return Err(wrong("expected no `*` and names of at most 255 bytes"));
+    }
+    for rule in set {
+        if let Action::Emulate(emulate) = &mut rule.action {
+            directory.clone_into(&mut emulate.state);
+        }
+    }
+    Ok(())
+}
+
 /// The rule that `--emulate PATH=VALUE` asks for: missing file, mode 0644,
 /// writes accepted; a newline ends the value as it does in procfs.
 ///
@@ -80,7 +120,8 @@ pub fn emulate_option(option: &str) -> Result<Rule, String> {
             value: format!("{value}\n").into_bytes(),
             probe: Probe::None,
             mode: 0o644,
-            accepts_writes: true,
+            write: Write::Accept,
+            state: STATE.into(),
             file: FileKind::Proc,
         }),
     })

@@ -1,7 +1,8 @@
 //! Which calls a table reaches, and when: what the doors hook.
 
 use crate::calls::{self, Question};
-use crate::table::{ANY_CALL, Kind, Table};
+use crate::path;
+use crate::table::{ANY_CALL, FileKind, Kind, Op, Probe, Rule, Table, Write};
 
 /// What must be looked at once the kernel has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,17 +65,13 @@ impl Table<'_> {
     /// Whether the rules ask for more than the small hook has (hook/Cargo.toml,
     /// feature `whole`). What is not known to be in the small one needs the whole.
     pub fn needs_whole(&self) -> bool {
-        !self.rules().all(|rule| {
-            matches!(
-                rule.kind(),
-                Some(
-                    Kind::Emulate
-                        | Kind::Retry
-                        | Kind::Ignore
-                        | Kind::ReportErrno
-                        | Kind::ReportProcfsRoot
-                )
-            )
+        !self.rules().all(|rule| match rule.kind() {
+            Some(Kind::Emulate) => is_small_emulation(rule),
+            Some(Kind::Retry | Kind::Ignore | Kind::ReportErrno) => {
+                rule.when().all(|clause| clause.op != Op::File)
+            }
+            Some(Kind::ReportProcfsRoot) => true,
+            _ => false,
         })
     }
 
@@ -84,6 +81,10 @@ impl Table<'_> {
         for rule in self.rules() {
             let Some(kind) = rule.kind() else { continue };
             reach.after = reach.after.max(match kind {
+                // What is remembered is written to files that refuse it.
+                Kind::Emulate if rule.write() == Write::Remember && calls::writes(nr) => {
+                    After::Failure
+                }
                 Kind::Emulate => emulation(nr),
                 Kind::Redirect => {
                     reach.before |= calls::shape(nr).is_some_and(|s| s.paths[0].is_some());
@@ -113,6 +114,14 @@ impl Table<'_> {
     pub fn reached(&self) -> impl Iterator<Item = (u16, Reach)> + '_ {
         (0..512).map(|nr| (nr, self.reach(usize::from(nr)))).filter(|(_, reach)| reach.is_any())
     }
+}
+
+/// Whether the small hook can emulate the file.
+fn is_small_emulation(rule: Rule<'_>) -> bool {
+    rule.write() != Write::Remember
+        && matches!(rule.probe(), Probe::None | Probe::CapLastCap)
+        && rule.file() != FileKind::Kmsg
+        && path::components(rule.path()).all(|c| c != b"**")
 }
 
 impl After {

@@ -14,7 +14,7 @@ use crate::calls::Nr;
 /// The first bytes of every table.
 pub const MAGIC: &[u8; 8] = b"procsysR";
 /// The version of the format that this crate writes and reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Length of the header in bytes.
 pub const HEADER: usize = 16;
 /// Length of a record in bytes.
@@ -57,6 +57,19 @@ pub enum FileKind {
     Proc = 0,
     /// A namespace file (`/proc/…/ns/…`): a magic link to nsfs.
     Namespace = 1,
+    /// The kernel's log (`/dev/kmsg`), in which nothing new ever comes.
+    Kmsg = 2,
+}
+
+/// What becomes of writes to an emulated file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// It can't be opened for writing.
+    Refuse = 0,
+    /// They succeed and have no effect.
+    Accept = 1,
+    /// They succeed, and the next who opens the file reads what was written.
+    Remember = 2,
 }
 
 /// A value that the hook asks the kernel for, instead of fixed bytes.
@@ -66,6 +79,10 @@ pub enum Probe {
     None = 0,
     /// The last capability that the kernel knows, by `prctl(PR_CAPBSET_READ)`.
     CapLastCap = 1,
+    /// The file of the same directory that the rule's value names is meant.
+    Sibling = 2,
+    /// The kernel's release, by `uname`.
+    Osrelease = 3,
 }
 
 /// What a clause says about its argument.
@@ -86,6 +103,8 @@ pub enum Op {
     HasOption = 6,
     /// Condition: the argument is a descriptor of an emulated namespace file.
     EmulatedNamespace = 7,
+    /// Condition: the argument is a descriptor of the file that the text names.
+    File = 8,
     /// Change: the argument becomes the value.
     Set = 16,
     /// Change: the bits of the value are cleared.
@@ -200,7 +219,7 @@ pub mod field {
     pub const VALUE: usize = 16;
     /// Permission bits, u16.
     pub const MODE: usize = 20;
-    /// Whether writes are accepted, u8.
+    /// [`super::Write`], u8.
     pub const WRITE: usize = 22;
     /// [`super::Probe`], u8.
     pub const PROBE: usize = 23;
@@ -212,6 +231,8 @@ pub mod field {
     pub const NUMBER: usize = 32;
     /// The rule's name: offset u16, length u16.
     pub const NAME: usize = 40;
+    /// The directory where writes are remembered: offset u16, length u16.
+    pub const STATE: usize = 44;
 }
 
 impl<'t> Rule<'t> {
@@ -282,19 +303,42 @@ impl<'t> Rule<'t> {
         u16_at(self.record, field::MODE).unwrap_or(0)
     }
 
+    /// What becomes of writes to the emulated file.
+    pub fn write(&self) -> Write {
+        match self.byte(field::WRITE) {
+            0 => Write::Refuse,
+            2 => Write::Remember,
+            _ => Write::Accept,
+        }
+    }
+
     /// Whether writes to the emulated file are accepted.
     pub fn accepts_writes(&self) -> bool {
-        self.byte(field::WRITE) != 0
+        self.write() != Write::Refuse
+    }
+
+    /// The directory where writes are remembered.
+    pub fn state(&self) -> &'t [u8] {
+        self.text(field::STATE)
     }
 
     /// What the emulated file is.
     pub fn file(&self) -> FileKind {
-        if self.byte(field::FILE) == 1 { FileKind::Namespace } else { FileKind::Proc }
+        match self.byte(field::FILE) {
+            1 => FileKind::Namespace,
+            2 => FileKind::Kmsg,
+            _ => FileKind::Proc,
+        }
     }
 
     /// Where the contents come from.
     pub fn probe(&self) -> Probe {
-        if self.byte(field::PROBE) == 1 { Probe::CapLastCap } else { Probe::None }
+        match self.byte(field::PROBE) {
+            1 => Probe::CapLastCap,
+            2 => Probe::Sibling,
+            3 => Probe::Osrelease,
+            _ => Probe::None,
+        }
     }
 
     /// The number reported in place of the wrong one.
@@ -332,6 +376,7 @@ fn clause<'t>(table: Table<'t>, bytes: &'t [u8; CLAUSE]) -> Option<Clause<'t>> {
         5 => Op::Text,
         6 => Op::HasOption,
         7 => Op::EmulatedNamespace,
+        8 => Op::File,
         16 => Op::Set,
         17 => Op::ClearBits,
         18 => Op::DropOptions,

@@ -6,8 +6,8 @@ use std::fmt;
 
 use toml_edit::{Document, Item, Table, Value};
 
-use crate::model::{Action, Clause, Emulate, Rule, Way};
-use crate::table::{FileKind, Op, Probe};
+use crate::model::{Action, Clause, Emulate, Rule, STATE, Way};
+use crate::table::{FileKind, Op, Probe, Write};
 use crate::{calls, errno};
 
 /// A rule that can't be read, or that contradicts another.
@@ -36,6 +36,8 @@ pub struct Head {
     pub name: String,
     /// One line on what it is for.
     pub summary: String,
+    /// Built-in profiles whose rules come before its own.
+    pub includes: Vec<String>,
 }
 
 /// Reads a file of rules.
@@ -127,8 +129,13 @@ impl Source<'_> {
 
     fn head(&self, table: &Table) -> Result<Head, Error> {
         let fields = Fields::new(self, table, "profile");
-        fields.reject_unknown(&["name", "summary"])?;
-        Ok(Head { name: fields.text("name")?, summary: fields.text("summary")? })
+        fields.reject_unknown(&["name", "summary", "includes"])?;
+        let includes = fields.texts("includes", "expected a list such as [\"gvisor\"]")?;
+        Ok(Head {
+            name: fields.text("name")?,
+            summary: fields.text("summary")?,
+            includes: includes.unwrap_or_default(),
+        })
     }
 
     fn rule(&self, table: &Table) -> Result<Rule, Error> {
@@ -140,7 +147,11 @@ impl Source<'_> {
             "retry" => fields.retry()?,
             "ignore" => {
                 fields.reject_unknown(&["call", "on", "when"])?;
-                let action = Action::Ignore { call: fields.call()?, when: fields.clauses("when")? };
+                let call = fields.call()?;
+                if calls::name(call) == Some("writev") {
+                    return Err(fields.error("call", "call `writev`: its success has no number"));
+                }
+                let action = Action::Ignore { call, when: fields.clauses("when")? };
                 (fields.errnos(None)?, action)
             }
             "report" => fields.report()?,
@@ -210,6 +221,16 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.error(key, format!("this {} has no `{key}`", self.what)))
     }
 
+    /// A list of texts, if there is one.
+    fn texts(&self, key: &str, expected: &str) -> Result<Option<Vec<String>>, Error> {
+        let Some(item) = self.table.get(key) else { return Ok(None) };
+        let one = |value: &Value| value.as_str().map(str::to_owned);
+        match item.as_array().map(|list| list.iter().map(one).collect()) {
+            Some(Some(texts)) => Ok(Some(texts)),
+            _ => Err(self.error(key, format!("`{key}`: {expected}"))),
+        }
+    }
+
     /// One of a few words.
     fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], default: T) -> Result<T, Error> {
         let Some(given) = self.optional_text(key)? else { return Ok(default) };
@@ -220,21 +241,16 @@ impl<'a> Fields<'a> {
     }
 
     fn errnos(&self, default: Option<&str>) -> Result<Vec<u8>, Error> {
-        let Some(item) = self.table.get("on") else {
+        let Some(names) = self.texts("on", "expected a list such as [\"ENOENT\"]")? else {
             return default.and_then(errno::by_name).map(|e| vec![e]).ok_or_else(|| {
                 self.error("on", "this rule has no `on`: expected a list of errnos")
             });
         };
-        let names =
-            item.as_array().map(|a| a.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
-        let Some(Some(names)) = names else {
-            return Err(self.error("on", "`on`: expected a list such as [\"ENOENT\"]"));
-        };
         if names.is_empty() || names.len() > 4 {
             return Err(self.error("on", "`on`: expected one to four errnos"));
         }
-        let number = |n: &str| {
-            errno::by_name(n).ok_or_else(|| {
+        let number = |n: String| {
+            errno::by_name(&n).ok_or_else(|| {
                 self.error("on", format!("errno `{n}`: expected a name such as ENOENT or EINVAL"))
             })
         };
@@ -259,30 +275,62 @@ impl<'a> Fields<'a> {
     }
 
     fn emulate(&self) -> Result<Action, Error> {
-        self.reject_unknown(&["path", "on", "value", "probe", "mode", "write", "file"])?;
-        let probe = self.word("probe", &[("cap_last_cap", Probe::CapLastCap)], Probe::None)?;
-        let value = self.optional_text("value")?;
-        if value.is_some() == (probe != Probe::None) {
-            return Err(self.error("value", "expected either `value` or `probe`"));
+        self.reject_unknown(&["path", "on", "value", "probe", "sibling", "mode", "write", "file"])?;
+        let file = self.word(
+            "file",
+            &[
+                ("proc", FileKind::Proc),
+                ("namespace", FileKind::Namespace),
+                ("kmsg", FileKind::Kmsg),
+            ],
+            FileKind::Proc,
+        )?;
+        let (probe, value) = self.contents(file)?;
+        let write = self.word(
+            "write",
+            &[("accept", Write::Accept), ("remember", Write::Remember), ("refuse", Write::Refuse)],
+            Write::Refuse,
+        )?;
+        if write != Write::Refuse && (probe == Probe::Sibling || file != FileKind::Proc) {
+            return Err(self.error("write", "`write`: expected refuse for this kind of file"));
         }
-        let accepts_writes = self.word("write", &[("accept", true), ("refuse", false)], false)?;
         // A descriptor's mark says whether writes are accepted, and so its mode.
-        let mode = if accepts_writes { 0o644 } else { 0o444 };
+        let mode = if write == Write::Refuse { 0o444 } else { 0o644 };
         if self.table.get("mode").is_some_and(|m| m.as_integer() != Some(mode)) {
             return Err(self.error("mode", format!("`mode`: expected 0o{mode:o}, as `write` says")));
         }
-        Ok(Action::Emulate(Emulate {
-            path: self.path("path")?,
-            value: value.unwrap_or_default().into_bytes(),
-            probe,
-            mode: mode as u16,
-            accepts_writes,
-            file: self.word(
-                "file",
-                &[("proc", FileKind::Proc), ("namespace", FileKind::Namespace)],
-                FileKind::Proc,
-            )?,
-        }))
+        let path = self.path("path")?;
+        check_pattern(&path, write == Write::Remember)
+            .map_err(|why| self.error("path", format!("path `{path}`: {why}")))?;
+        let (mode, state) = (mode as u16, STATE.to_owned());
+        Ok(Action::Emulate(Emulate { path, value, probe, mode, write, state, file }))
+    }
+
+    /// Where the contents of an emulated file come from.
+    fn contents(&self, file: FileKind) -> Result<(Probe, Vec<u8>), Error> {
+        let probe = self.word(
+            "probe",
+            &[("cap_last_cap", Probe::CapLastCap), ("osrelease", Probe::Osrelease)],
+            Probe::None,
+        )?;
+        let (value, sibling) = (self.optional_text("value")?, self.optional_text("sibling")?);
+        let given = [value.is_some(), probe != Probe::None, sibling.is_some()];
+        match given.into_iter().filter(|&is| is).count() {
+            0 if file == FileKind::Kmsg => return Ok((Probe::None, Vec::new())),
+            1 if file != FileKind::Kmsg => {}
+            _ if file == FileKind::Kmsg => {
+                return Err(self.error("value", "expected no contents for the kernel's log"));
+            }
+            _ => return Err(self.error("value", "expected either `value`, `probe` or `sibling`")),
+        }
+        let Some(sibling) = sibling else {
+            return Ok((probe, value.unwrap_or_default().into_bytes()));
+        };
+        if sibling.is_empty() || sibling.contains(['/', '*', '\0']) || sibling.len() > 255 {
+            let message = format!("sibling `{sibling}`: expected a name in the same directory");
+            return Err(self.error("sibling", message));
+        }
+        Ok((Probe::Sibling, sibling.into_bytes()))
     }
 
     fn redirect(&self) -> Result<Action, Error> {
@@ -380,6 +428,26 @@ pub fn check_path(path: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether the wildcards of an emulated path can be answered for; what is
+/// written is only remembered for one file.
+fn check_pattern(path: &str, is_remembered: bool) -> Result<(), String> {
+    let components: Vec<_> = path[1..].split('/').collect();
+    if is_remembered && (path.contains(['*', ':']) || path.len() > 200) {
+        return Err(
+            "expected no `*`, no `:` and at most 200 bytes where writes are remembered".into()
+        );
+    }
+    let Some(at) = components.iter().position(|c| *c == "**") else { return Ok(()) };
+    let (above, below) = (&components[..at], &components[at + 1..]);
+    let is_plain = above.iter().all(|c| *c != "*") && !below.contains(&"**");
+    if above.is_empty() || above[0] == "proc" || below.is_empty() || !is_plain {
+        return Err("expected one `**`, below a directory without `*` outside /proc, \
+                    and not at the end"
+            .into());
+    }
+    Ok(())
+}
+
 fn clause(value: &Value, is_change: bool) -> Result<Clause, String> {
     let table = value.as_inline_table().ok_or("expected { arg = …, … }")?;
     let arg = match table.get("arg").and_then(Value::as_integer) {
@@ -407,6 +475,11 @@ fn clause(value: &Value, is_change: bool) -> Result<Clause, String> {
         ("lacks_bits", false) => (Op::LacksBits, number()?),
         ("text", false) => (Op::Text, text()?),
         ("has_option", false) => (Op::HasOption, text()?),
+        ("file", false) => {
+            let (_, path) = text()?;
+            check_path(&path).map_err(|why| format!("`file`: {why}"))?;
+            (Op::File, (0, path))
+        }
         ("is", false) if value.as_str() == Some("emulated-namespace") => {
             (Op::EmulatedNamespace, (0, String::new()))
         }
@@ -416,7 +489,7 @@ fn clause(value: &Value, is_change: bool) -> Result<Clause, String> {
         ("drop_options", true) => (Op::DropOptions, text()?),
         (_, false) => {
             return Err(format!(
-                "key `{key}`: expected equal, greater, has_bits, lacks_bits, text, has_option or is"
+                "key `{key}`: expected equal, greater, has_bits, lacks_bits, text, has_option, file or is"
             ));
         }
         (_, true) => return Err(format!("key `{key}`: expected set, clear_bits or drop_options")),

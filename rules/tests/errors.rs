@@ -15,11 +15,11 @@ const CASES: &[(&str, &str)] = &[
     ("[profile]\nname = 1\nsummary = \"\"\n", "x.toml:2: `name`: expected a text in quotes"),
     (
         "[profile]\nname = \"a\"\nsummary = \"\"\ntitle = \"\"\n",
-        "x.toml:4: key `title`: expected one of name, summary",
+        "x.toml:4: key `title`: expected one of name, summary, includes",
     ),
     (
         "[profile]\nname = \"a\"\nsummary = \"\"\naction = \"\"\n",
-        "x.toml:4: key `action`: expected one of name, summary",
+        "x.toml:4: key `action`: expected one of name, summary, includes",
     ),
     // Name and action.
     ("[[rule]]\naction = \"emulate\"\n", "x.toml:1: this rule has no `name`"),
@@ -31,15 +31,15 @@ const CASES: &[(&str, &str)] = &[
     // Emulate.
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\n",
-        "x.toml:1: expected either `value` or `probe`",
+        "x.toml:1: expected either `value`, `probe` or `sibling`",
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\nprobe = \"cap_last_cap\"\n",
-        "x.toml:5: expected either `value` or `probe`",
+        "x.toml:5: expected either `value`, `probe` or `sibling`",
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nprobe = \"x\"\n",
-        "x.toml:5: probe `x`: expected cap_last_cap",
+        "x.toml:5: probe `x`: expected cap_last_cap or osrelease",
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"a\"\nvalue = \"\"\n",
@@ -75,15 +75,15 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\nwrite = \"yes\"\n",
-        "x.toml:6: write `yes`: expected accept or refuse",
+        "x.toml:6: write `yes`: expected accept or remember or refuse",
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\nfile = \"dir\"\n",
-        "x.toml:6: file `dir`: expected proc or namespace",
+        "x.toml:6: file `dir`: expected proc or namespace or kmsg",
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\ncall = \"open\"\n",
-        "x.toml:6: key `call`: expected one of path, on, value, probe, mode, write, file",
+        "x.toml:6: key `call`: expected one of path, on, value, probe, sibling, mode, write, file",
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\non = []\n",
@@ -104,6 +104,42 @@ const CASES: &[(&str, &str)] = &[
     (
         "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nvalue = \"\"\non = [2]\n",
         "x.toml:6: `on`: expected a list such as [\"ENOENT\"]",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nsibling = \"b/c\"\n",
+        "x.toml:5: sibling `b/c`: expected a name in the same directory",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nsibling = \"b\"\nwrite = \"accept\"\n",
+        "x.toml:6: `write`: expected refuse for this kind of file",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a\"\nfile = \"kmsg\"\nvalue = \"\"\n",
+        "x.toml:6: expected no contents for the kernel's log",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a/*\"\nvalue = \"\"\nwrite = \"remember\"\n",
+        "x.toml:4: path `/a/*`: expected no `*`, no `:` and at most 200 bytes where writes are remembered",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/proc/**/a\"\nvalue = \"\"\n",
+        "x.toml:4: path `/proc/**/a`: expected one `**`, below a directory without `*` outside /proc, and not at the end",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/**/a\"\nvalue = \"\"\n",
+        "x.toml:4: path `/**/a`: expected one `**`, below a directory without `*` outside /proc, and not at the end",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a/**\"\nvalue = \"\"\n",
+        "x.toml:4: path `/a/**`: expected one `**`, below a directory without `*` outside /proc, and not at the end",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a/*/**/b\"\nvalue = \"\"\n",
+        "x.toml:4: path `/a/*/**/b`: expected one `**`, below a directory without `*` outside /proc, and not at the end",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"emulate\"\npath = \"/a/**/b/**/c\"\nvalue = \"\"\n",
+        "x.toml:4: path `/a/**/b/**/c`: expected one `**`, below a directory without `*` outside /proc, and not at the end",
     ),
     // Redirect.
     (
@@ -174,7 +210,7 @@ const CASES: &[(&str, &str)] = &[
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"ignore\"\ncall = \"setns\"\non = [\"EINVAL\"]\nwhen = [{ arg = 0, set = 1 }]\n",
-        "x.toml:6: `when`: key `set`: expected equal, greater, has_bits, lacks_bits, text, has_option or is",
+        "x.toml:6: `when`: key `set`: expected equal, greater, has_bits, lacks_bits, text, has_option, file or is",
     ),
     (
         "[[rule]]\nname = \"a\"\naction = \"ignore\"\ncall = \"setns\"\non = [\"EINVAL\"]\nwhen = [1]\n",

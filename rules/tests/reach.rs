@@ -62,6 +62,17 @@ fn the_sysbox_profile() {
     assert!(table.starts() && table.needs_whole());
 }
 
+/// What a kubelet's profile adds: what it writes may be remembered or accepted.
+#[test]
+fn the_profile_kubelet() {
+    let rules = profiles::by_name("kubelet").expect("it is built in").rules().expect("it parses");
+    let reached = reached(&rules);
+    for name in ["write", "prctl", "openat", "open"] {
+        assert!(reached.contains(&(name, false, After::Failure)), "{name}: {reached:?}");
+    }
+    assert!(reached.iter().all(|r| !r.1));
+}
+
 /// A redirect is asked before every call that takes a path, and nothing after.
 #[test]
 fn a_redirect() {
@@ -104,6 +115,10 @@ fn who_needs_the_whole_hook() {
     let profile = profiles::by_name(profiles::DEFAULT).expect("it is built in");
     let mut rules = profile.rules().expect("it is tested");
     assert!(!needs(&rules) && !needs(&[]));
+    for name in ["kubelet", "k3s"] {
+        let profile = profiles::by_name(name).expect("it is built in");
+        assert!(needs(&profile.rules().expect("it is tested")), "{name}");
+    }
     rules.push(profiles::redirect_option("/a=/b").expect("it is a redirect"));
     assert!(needs(&rules));
 }

@@ -4,7 +4,7 @@
 use procsys_rules::calls;
 use procsys_rules::compile::compile;
 use procsys_rules::model::{Action, Clause, Rule};
-use procsys_rules::table::{self, ANY_CALL, HEADER, Kind, Probe, RECORD};
+use procsys_rules::table::{self, ANY_CALL, FileKind, HEADER, Kind, Probe, RECORD, Write};
 use procsys_rules::{Table, path, profiles, text};
 
 /// One rule of every action, with every key.
@@ -24,6 +24,31 @@ action = "emulate"
 path = "/proc/*/ns/*"
 probe = "cap_last_cap"
 file = "namespace"
+
+[[rule]]
+name = "sibling"
+action = "emulate"
+path = "/sys/**/a/b"
+sibling = "c"
+
+[[rule]]
+name = "remember"
+action = "emulate"
+path = "/proc/sys/b"
+value = "0\n"
+write = "remember"
+
+[[rule]]
+name = "log"
+action = "emulate"
+path = "/dev/kmsg"
+file = "kmsg"
+
+[[rule]]
+name = "release"
+action = "emulate"
+path = "/proc/sys/c"
+probe = "osrelease"
 
 [[rule]]
 name = "redirect"
@@ -47,7 +72,7 @@ name = "ignore"
 action = "ignore"
 call = "setns"
 on = ["EINVAL"]
-when = [{ arg = 0, is = "emulated-namespace" }]
+when = [{ arg = 0, is = "emulated-namespace" }, { arg = 1, file = "/proc/a" }]
 
 [[rule]]
 name = "report"
@@ -117,7 +142,9 @@ fn assert_same(rules: &[Rule], bytes: &[u8]) {
                 assert_eq!(compiled.mode(), e.mode, "{name}");
                 assert_eq!(compiled.probe(), e.probe, "{name}");
                 assert_eq!(compiled.file(), e.file, "{name}");
-                assert_eq!(compiled.accepts_writes(), e.accepts_writes, "{name}");
+                assert_eq!(compiled.write(), e.write, "{name}");
+                let state = if e.write == Write::Remember { e.state.as_str() } else { "" };
+                assert_eq!(compiled.state(), state.as_bytes(), "{name}");
                 let last = path::last(e.path.as_bytes()).expect("a path of a rule has a last one");
                 assert!(compiled.may_end_in(path::hash(last)), "{name}");
                 let other = compiled.may_end_in(path::hash(b"something else"));
@@ -166,10 +193,17 @@ fn every_action_and_key_comes_back() {
     assert_eq!(bytes, compile(&rules).expect("it is small"), "not deterministic");
     // The keys themselves, so that text and table can't be wrong together.
     let table = Table::new(&bytes).expect("read above");
-    let [emulate, probe, _, retry, ..] = &table.rules().collect::<Vec<_>>()[..] else { panic!() };
+    let [emulate, probe, sibling, remember, log, release, _, retry, ..] =
+        &table.rules().collect::<Vec<_>>()[..]
+    else {
+        panic!()
+    };
     assert_eq!((emulate.value(), emulate.mode()), (&b"a\0b\n"[..], 0o644));
     assert!([1, 2, 13, 95].iter().all(|&e| emulate.acts_on(e)) && emulate.accepts_writes());
     assert!(probe.acts_on(2) && probe.probe() == Probe::CapLastCap && probe.mode() == 0o444);
+    assert!(sibling.probe() == Probe::Sibling && sibling.value() == b"c");
+    assert!(remember.write() == Write::Remember && remember.state() == b"/run/procsys");
+    assert!(log.file() == FileKind::Kmsg && release.probe() == Probe::Osrelease);
     let values: Vec<_> = retry.when().map(|c| c.value).collect();
     assert_eq!(values, [1, u64::MAX, 3, 4, 0, 0]);
     assert_eq!(usize::from(retry.call()), 165);
@@ -178,8 +212,8 @@ fn every_action_and_key_comes_back() {
 #[test]
 fn every_built_in_profile_is_read_and_comes_back() {
     for profile in profiles::ALL {
-        let (head, rules) =
-            text::parse(profile.name, profile.text).unwrap_or_else(|e| panic!("{e}"));
+        let (head, _) = text::parse(profile.name, profile.text).unwrap_or_else(|e| panic!("{e}"));
+        let rules = profile.rules().unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(head.name, profile.name);
         assert!(!head.summary.is_empty(), "{}", profile.name);
         assert!(!rules.is_empty(), "{}", profile.name);
@@ -258,6 +292,46 @@ fn no_rules() {
     let table = Table::new(&bytes).expect("nothing can be read");
     assert_eq!(table.rules().count(), 0);
     assert_eq!(table.reached().count(), 0);
+}
+
+/// Included profiles come first; the file's own rules replace theirs.
+#[test]
+fn a_file_includes_profiles() {
+    let head = |includes: &str| {
+        format!("[profile]\nname = \"a\"\nsummary = \"b\"\nincludes = [{includes}]\n")
+    };
+    let own =
+        "[[rule]]\nname = \"panic\"\naction = \"emulate\"\npath = \"/proc/p\"\nvalue = \"1\"\n";
+    let text = head("\"gvisor\", \"kubelet\"") + own;
+    let set = profiles::read("x.toml", &text).expect("both are built in");
+    let k3s = profiles::by_name("k3s").expect("built in").rules().expect("it parses");
+    assert_eq!(set.len(), k3s.len());
+    let panic = set.iter().find(|r| r.name == "panic").expect("it is in both");
+    assert!(matches!(&panic.action, Action::Emulate(e) if e.path == "/proc/p"));
+    for includes in ["\"none\"", "\"k3s\""] {
+        let error = profiles::read("x.toml", &head(includes)).expect_err(includes).to_string();
+        let name = includes.trim_matches('"');
+        let expected = format!("x.toml:1: `includes`: no profile `{name}` that can be included");
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn where_writes_are_remembered() {
+    let mut set = profiles::by_name("kubelet").expect("built in").rules().expect("it parses");
+    profiles::keep_state_in(&mut set, "/var/lib/x").expect("it is right");
+    let bytes = compile(&set).expect("it is small");
+    let table = Table::new(&bytes).expect("just compiled");
+    let kept: Vec<_> = table.rules().filter(|r| r.write() == Write::Remember).collect();
+    assert!(kept.len() == 5 && kept.iter().all(|r| r.state() == b"/var/lib/x"));
+    for (directory, why) in [
+        ("x", "expected an absolute path below /"),
+        ("/a/../b", "expected no empty component, `.` or `..`"),
+        ("/a/*", "expected no `*` and names of at most 255 bytes"),
+    ] {
+        let error = profiles::keep_state_in(&mut set, directory).expect_err(directory);
+        assert_eq!(error, format!("--state `{directory}`: {why}"));
+    }
 }
 
 #[test]

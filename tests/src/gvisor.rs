@@ -6,6 +6,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::native::Folder;
 use crate::{Outcome, fixture, oci, run};
 
@@ -63,16 +65,57 @@ impl fmt::Display for Platform {
 /// # Panics
 /// When not run by root, or when a fixture is missing.
 pub fn run_script(release: Release, platform: Platform, script: &str, limit: Duration) -> Outcome {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let folder = Folder::new(&format!("gvisor-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    let folder = place();
     let path = folder.path().join("script.sh");
     std::fs::write(&path, script).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let config = oci::sandbox(&[&real(&fixture("busybox-static")), "sh", &real(&path)]);
+    run_sandbox(&folder, release, platform, &config, release.flags(), limit)
+}
+
+/// Runs a script of the folder `share` with busybox's shell and `arguments` in a
+/// sandbox of gVisor 20240729, in which the folder is `/share`: what is written
+/// there is seen outside.
+///
+/// # Panics
+/// As [`run_script`].
+pub fn run_sharing(
+    platform: Platform,
+    share: &Path,
+    script: &str,
+    arguments: &[&str],
+    limit: Duration,
+) -> Outcome {
+    let folder = place();
+    let (busybox, script) = (real(&fixture("busybox-static")), format!("/share/{script}"));
+    let mut config = oci::sandbox(&[&[&busybox, "sh", &script], arguments].concat());
+    let mounts = config["mounts"].as_array_mut().expect("a sandbox has mounts");
+    mounts.push(json!({
+        "destination": "/share", "type": "bind", "source": real(share), "options": ["rbind", "rw"],
+    }));
+    // Of the machine's files only the root is overlaid.
+    let flags = ["--overlay2=root:memory"];
+    run_sandbox(&folder, Release::R20240729, platform, &config, &flags, limit)
+}
+
+/// A folder for a sandbox's files.
+fn place() -> Folder {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    Folder::new(&format!("gvisor-{}", COUNT.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn run_sandbox(
+    folder: &Folder,
+    release: Release,
+    platform: Platform,
+    config: &Value,
+    flags: &[&str],
+    limit: Duration,
+) -> Outcome {
     // SAFETY: geteuid(2) takes nothing and always succeeds.
     let root = unsafe { libc::geteuid() } == 0;
     assert!(root, "a gVisor sandbox of the whole machine needs root");
-    let busybox = real(&fixture("busybox-static"));
     let bundle = folder.path().join("bundle");
-    oci::write_bundle(&bundle, &oci::sandbox(&[&busybox, "sh", &real(&path)]));
+    oci::write_bundle(&bundle, config);
 
     // The sandbox is a process of its own session that holds the output open:
     // killing the group of `runsc run` alone would leave it behind, so that a
@@ -93,7 +136,7 @@ pub fn run_script(release: Release, platform: Platform, script: &str, limit: Dur
         .arg(real(&fixture(release.fixture())))
         .args(["--network=none", "--ignore-cgroups"])
         .arg(format!("--platform={platform}"))
-        .args(release.flags())
+        .args(flags)
         .args(["run", "--bundle"])
         .arg(&bundle)
         .arg("procsys");

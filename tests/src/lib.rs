@@ -8,6 +8,7 @@ pub mod corpus;
 pub mod gosuites;
 pub mod gvisor;
 pub mod native;
+pub mod node;
 pub mod normalise;
 pub mod oci;
 pub mod preload;

@@ -41,6 +41,8 @@ pub(crate) struct FakeKernel {
     pub(crate) failure: Cell<Option<(usize, isize)>>,
     /// While the hook runs.
     pub(crate) in_hook: Cell<bool>,
+    /// The program's user.
+    pub(crate) user: Cell<u32>,
     pub(crate) made: RefCell<Vec<Made>>,
     pub(crate) stored: RefCell<Vec<(usize, usize)>>,
     /// Options of the mounts that succeeded.
@@ -64,6 +66,7 @@ impl FakeKernel {
             knows_noexec: Cell::new(true),
             failure: Cell::new(None),
             in_hook: Cell::new(false),
+            user: Cell::new(0),
             made: RefCell::default(),
             stored: RefCell::default(),
             mounted: RefCell::default(),
@@ -125,7 +128,62 @@ impl FakeKernel {
             _ => 0,
         };
         let dev = tree.mounts[place.mount].dev;
-        Facts { mode: node.mode, ino: node.ino, nlink: node.nlink, size, dev }
+        Facts {
+            mode: node.mode,
+            ino: node.ino,
+            nlink: node.nlink,
+            size,
+            dev,
+            rdev: 0,
+            uid: node.owner,
+            accessed: node.accessed,
+        }
+    }
+
+    fn new_file(&self, directory: Place, name: Vec<u8>, mode: u16) -> Result<Place, isize> {
+        let mut tree = self.tree.borrow_mut();
+        if tree.mounts[directory.mount].magic == PROC_SUPER_MAGIC {
+            return Err(self.create_errno.get());
+        }
+        let user = self.user.get();
+        if user != 0 && tree.nodes[directory.node].owner != user {
+            return Err(EACCES);
+        }
+        let name = String::from_utf8(name).expect("the tests' names are UTF-8");
+        let body = match mode & 0o170_000 {
+            0o040_000 => Body::Directory(BTreeMap::new()),
+            _ => Body::File(vec![]),
+        };
+        let node = tree.child(directory.node, &name, body, mode);
+        tree.nodes[node].owner = user;
+        Ok(Place { node, ..directory })
+    }
+
+    /// What `mkdirat`, `unlinkat` and `renameat` work on.
+    fn entry(&self, dirfd: usize, path: usize) -> Result<Found, isize> {
+        self.walk(dirfd, &self.memory.text(path)?, false)
+    }
+
+    fn unlink(&self, dirfd: usize, path: usize) -> Result<isize, isize> {
+        let Found::Here(place) = self.entry(dirfd, path)? else { return Err(ENOENT) };
+        self.tree.borrow_mut().forget(place);
+        Ok(0)
+    }
+
+    fn rename(&self, from: (usize, usize), to: (usize, usize)) -> Result<isize, isize> {
+        let Found::Here(place) = self.entry(from.0, from.1)? else { return Err(ENOENT) };
+        if matches!(self.entry(to.0, to.1)?, Found::Here(_)) {
+            self.unlink(to.0, to.1)?;
+        }
+        let Found::Missing(directory, name) = self.entry(to.0, to.1)? else { return Err(EEXIST) };
+        let mut tree = self.tree.borrow_mut();
+        tree.forget(place);
+        let Body::Directory(children) = &mut tree.nodes[directory.node].body else {
+            return Err(ENOTDIR);
+        };
+        children.insert(name, place.node);
+        tree.nodes[place.node].parent = directory.node;
+        Ok(0)
     }
 
     fn open(&self, dirfd: usize, path: usize, flags: usize) -> Result<isize, isize> {
@@ -139,13 +197,7 @@ impl FakeKernel {
             Found::Here(_) if flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL => return Err(EEXIST),
             Found::Here(place) => place,
             Found::Missing(directory, name) if flags & O_CREAT != 0 && flags & O_PATH == 0 => {
-                let mut tree = self.tree.borrow_mut();
-                if tree.mounts[directory.mount].magic == PROC_SUPER_MAGIC {
-                    return Err(self.create_errno.get());
-                }
-                let name = String::from_utf8(name).expect("the tests' names are UTF-8");
-                let file = tree.child(directory.node, &name, Body::File(vec![]), 0o100_644);
-                Place { node: file, ..directory }
+                self.new_file(directory, name, 0o100_644)?
             }
             Found::Missing(..) => return Err(ENOENT),
         };
@@ -307,9 +359,42 @@ impl FakeKernel {
                 *mode = *mode & 0o170_000 | b as u16 & 0o7777;
                 Ok(0)
             }
+            1 => self.pwrite(a, b, c, 0),
             17 => self.pread(a, b, c, d),
             18 => self.pwrite(a, b, c, d),
             319 => self.memory_file(b),
+            107 => Ok(self.user.get() as isize),
+            186 => Ok(77),
+            258 => match self.entry(a, b)? {
+                Found::Here(_) => Err(EEXIST),
+                Found::Missing(directory, name) => {
+                    self.new_file(directory, name, 0o040_000 | c as u16).map(|_| 0)
+                }
+            },
+            263 => self.unlink(a, b),
+            264 => self.rename((a, b), (c, d)),
+            // utimensat of a descriptor
+            280 if b == 0 => {
+                let mut times = [0; 32];
+                self.memory.read(c, &mut times)?;
+                let [seconds, nanoseconds, ..] = *times.as_chunks::<8>().0 else { panic!() };
+                let node = self.start(a)?.node;
+                self.tree.borrow_mut().nodes[node].accessed =
+                    (u64::from_le_bytes(seconds), u64::from_le_bytes(nanoseconds));
+                Ok(0)
+            }
+            // timerfd_create
+            283 => {
+                let node = self.tree.borrow_mut().node(Body::Timer, 0o600, 0);
+                Ok(self.descriptor(Place { mount: MEMORY_FILES, node }) as isize)
+            }
+            // uname
+            63 => {
+                let mut names = [0; 390];
+                names[130..136].copy_from_slice(b"4.4.0\0");
+                self.memory.write(a, &names).map(|()| 0)
+            }
+
             // PR_CAPBSET_READ
             157 if a == 23 => {
                 if b <= self.last_cap.get() {

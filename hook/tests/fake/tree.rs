@@ -13,6 +13,8 @@ pub(crate) enum Body {
     Symlink(Vec<u8>),
     /// `/proc/…/fd`: each entry leads to an open descriptor.
     Descriptors,
+    /// A timer that is never set.
+    Timer,
 }
 
 pub(crate) struct Node {
@@ -21,6 +23,9 @@ pub(crate) struct Node {
     pub(crate) ino: u64,
     pub(crate) nlink: u64,
     pub(crate) parent: Id,
+    pub(crate) owner: u32,
+    /// `st_atime`.
+    pub(crate) accessed: (u64, u64),
     /// Of a memory file.
     pub(crate) seals: Option<usize>,
 }
@@ -87,6 +92,9 @@ impl Tree {
         // The same names in other places.
         tree.make_directory("/srv/sys/kernel", 0o755);
         tree.make_directory("/srv/ns", 0o755);
+        tree.make_directory("/run", 0o755);
+        tree.make_directory("/tmp", 0o1777);
+        tree.make_directory("/dev", 0o755);
         // Links into procfs.
         tree.add("/link", Body::Symlink(b"/proc/sys".to_vec()), 0o120_777);
         tree.add("/srv/up", Body::Symlink(b"../proc/sys/kernel".to_vec()), 0o120_777);
@@ -121,7 +129,8 @@ impl Tree {
 
     pub(crate) fn node(&mut self, body: Body, mode: u16, parent: Id) -> Id {
         let ino = 1000 + self.nodes.len() as u64;
-        self.nodes.push(Node { body, mode, ino, nlink: 1, parent, seals: None });
+        let (owner, accessed) = (0, (1_700_000_000, 5));
+        self.nodes.push(Node { body, mode, ino, nlink: 1, parent, owner, accessed, seals: None });
         self.nodes.len() - 1
     }
 
@@ -199,6 +208,15 @@ impl Tree {
         let parent = self.place(parent).node;
         match &mut self.nodes[parent].body {
             Body::Directory(children) => _ = children.remove(name.as_bytes()).expect("was there"),
+            _ => panic!("no directory"),
+        }
+    }
+
+    /// Takes a name out of its directory.
+    pub(crate) fn forget(&mut self, place: Place) {
+        let parent = self.nodes[place.node].parent;
+        match &mut self.nodes[parent].body {
+            Body::Directory(children) => children.retain(|_, id| *id != place.node),
             _ => panic!("no directory"),
         }
     }

@@ -56,6 +56,11 @@ pub(super) fn arguments(command: Command) -> Command {
             many("leave", "ADDRESS", "With --mode constants: leave the text, or the instruction that carries one, at ADDRESS")
                 .value_parser(address),
         )
+        .arg(
+            Arg::new("state").long("state").value_name("DIR").help(
+                "Where writes to emulated files are remembered [default: /run/procsys]",
+            ),
+        )
         .arg(flag("dry-run", "Do everything but write the output"))
         .arg(outcome::json_option())
         .arg(flag(
@@ -77,6 +82,7 @@ fn choice(matches: &ArgMatches) -> Choice {
         files: matches.get_many::<PathBuf>("rules").into_iter().flatten().cloned().collect(),
         redirects: texts("redirect"),
         emulations: texts("emulate"),
+        state: matches.get_one::<String>("state").cloned(),
     }
 }
 

@@ -27,8 +27,9 @@ pub(super) fn command() -> Command {
 
 /// Name, summary and rules of a profile.
 fn described(profile: &Profile) -> Result<Value, Error> {
-    let (head, rules) =
-        text::parse(profile.name, profile.text).map_err(|e| Error::Rules(e.to_string()))?;
+    let wrong = |e: text::Error| Error::Rules(e.to_string());
+    let (head, _) = text::parse(profile.name, profile.text).map_err(wrong)?;
+    let rules = profile.rules().map_err(wrong)?;
     let rules: Vec<_> =
         rules.iter().map(|r| json!({"name": r.name, "action": r.action.word()})).collect();
     Ok(json!({

@@ -1,0 +1,156 @@
+//! A node: kubelet, containerd, its shim and runc, with a static pod and no API
+//! server. What is it made of, and where does it find it?
+
+mod record;
+
+pub use record::{Process, Record, Sample};
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::gvisor::real;
+use crate::native::Folder;
+use crate::{fixture, patch, root};
+
+/// A folder with all that a node needs, which the node also writes its logs to.
+#[derive(Debug)]
+pub struct Share(Folder);
+
+/// The stock programs of a node: name in the share, and fixture.
+const PROGRAMS: [(&str, &str); 5] = [
+    ("kubelet", "kubelet"),
+    ("containerd", "containerd-1.7/containerd"),
+    ("containerd-shim-runc-v2", "containerd-1.7/containerd-shim-runc-v2"),
+    ("ctr", "containerd-1.7/ctr"),
+    ("runc", "runc-current"),
+];
+
+/// Which rules of the profile a kubelet has that still fails.
+const PARTIAL: [(&str, &[&str]); 2] =
+    [("kubelet-kmsg", &["kmsg"]), ("kubelet-percpu", &["kmsg", "cpuacct-usage-percpu"])];
+
+impl Share {
+    /// With all programs, stock and patched with the profile `k3s`, and kubelets
+    /// that have only some of the rules.
+    ///
+    /// # Panics
+    /// When a fixture is missing or can't be patched.
+    pub fn new(name: &str) -> Self {
+        let share = Self(Folder::new(name));
+        let bin = share.path().join("bin");
+        fs::create_dir(&bin).expect("the share was just made");
+        for (name, program) in PROGRAMS {
+            crate::native::copy_program(&fixture(program), &bin.join(name));
+            if name != "ctr" {
+                let patched = bin.join(format!("{name}-patched"));
+                patch(&bin.join(name), &patched, &["--profile", "k3s"]);
+            }
+        }
+        for (name, rules) in PARTIAL {
+            let file = share.path().join(format!("{name}.toml"));
+            fs::write(&file, only(rules)).expect("the share is writable");
+            let file = file.to_str().expect("a plain path");
+            patch(&bin.join("kubelet"), &bin.join(name), &["--rules", file]);
+        }
+        for script in ["node.sh", "stages.sh", "watch.sh"] {
+            let from = root().join("tests/programs/node").join(script);
+            fs::copy(&from, share.path().join(script)).expect("the script is there");
+        }
+        fs::copy(real(&fixture("node-images")), share.path().join("images.tar"))
+            .expect("the fixture was found");
+        for (file, text) in
+            [("containerd.toml", CONTAINERD), ("kubelet.yaml", KUBELET), ("pod.yaml", POD)]
+        {
+            fs::write(share.path().join(file), text).expect("the share is writable");
+        }
+        share
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The path of one of its programs.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.path().join("bin").join(name)
+    }
+
+    /// The last lines of every log, for the message of a failed test.
+    pub fn logs(&self) -> String {
+        let mut logs = String::new();
+        let files = fs::read_dir(self.path()).expect("the share can be read");
+        for file in files.flatten().filter(|f| f.file_name().to_string_lossy().ends_with(".log")) {
+            let text = fs::read(file.path()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<_> = text.lines().collect();
+            let last = lines[lines.len().saturating_sub(25)..].join("\n");
+            logs += &format!("--- {}\n{last}\n", file.file_name().to_string_lossy());
+        }
+        logs
+    }
+}
+
+/// The named rules of the profile `kubelet`, as a file of rules of their own:
+/// they are added to the profile `gvisor`, of which kubelet needs none.
+fn only(names: &[&str]) -> String {
+    let profile = fs::read_to_string(root().join("rules/profiles/kubelet.toml"))
+        .expect("the profile is there");
+    let rules = profile.split("[[rule]]").skip(1);
+    let named = rules.filter(|r| names.iter().any(|n| r.contains(&format!("name = \"{n}\"\n"))));
+    let text: String = named.map(|rule| format!("[[rule]]{rule}")).collect();
+    assert_eq!(text.matches("[[rule]]").count(), names.len(), "{names:?} in the profile");
+    text
+}
+
+/// `restrict_oom_score_adj`: a machine without CAP_SYS_RESOURCE takes no lower one.
+/// `unset_seccomp_profile`: also what a pod's sandbox runs has a seccomp profile.
+const CONTAINERD: &str = r#"
+version = 2
+root = "/run/procsys-node/containerd"
+state = "/run/procsys-node/containerd-state"
+[grpc]
+  address = "/run/procsys-node/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "procsys.test/pause:1"
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  unset_seccomp_profile = "runtime/default"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "native"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/run/procsys-node/cni/bin"
+    conf_dir = "/run/procsys-node/cni/net.d"
+"#;
+
+const KUBELET: &str = "
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+staticPodPath: /run/procsys-node/manifests
+cgroupDriver: cgroupfs
+cgroupRoot: /
+failSwapOn: false
+fileCheckFrequency: 2s
+authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
+authorization: {mode: AlwaysAllow}
+readOnlyPort: 10255
+enforceNodeAllocatable: []
+";
+
+/// With a seccomp profile, as every pod of a k3s node has one.
+const POD: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: default}
+spec:
+  hostNetwork: true
+  terminationGracePeriodSeconds: 1
+  securityContext: {seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: main
+    image: procsys.test/busybox:1
+    imagePullPolicy: Never
+    command: ["/bin/sh", "-c", "echo pod is up; trap 'exit 0' TERM; while :; do sleep 1; done"]
+"#;
