@@ -13,6 +13,9 @@ use super::{Function, Site};
 /// rt_sigreturn's number (Linux, arch/x86/entry/syscalls/syscall_64.tbl).
 pub const RT_SIGRETURN: u32 = 15;
 
+/// What stands for the name of its function.
+const NAME: &str = "return from a signal handler";
+
 /// `mov $15, %rax` and `mov $15, %eax`.
 const MOVES: [&[u8]; 2] = [&[0x48, 0xc7, 0xc0, 15, 0, 0, 0], &[0xb8, 15, 0, 0, 0]];
 
@@ -24,13 +27,11 @@ pub(super) fn site(segment: u64, bytes: &[u8], at: usize) -> Option<Site> {
     let (start, end) = (segment + (at - length) as u64, segment + at as u64 + 2);
     let code = &bytes[at - length..at + 2];
     let code = Decoder::with_ip(64, code, start, DecoderOptions::NONE).iter().collect();
-    let function = Function { start, end, name: None, is_go: false };
+    let function = Function { start, end, name: Some(NAME.into()), is_go: false };
     Some(Site { address: end - 2, function, code, index: 1 })
 }
 
 /// Whether a site is one of these: it keeps its bytes.
 pub fn is_alone(site: &Site) -> bool {
-    let first =
-        site.code.first().is_some_and(|i| i.op_count() == 2 && i.immediate32() == RT_SIGRETURN);
-    site.code.len() == 2 && site.index == 1 && site.function.name.is_none() && first
+    site.code.len() == 2 && site.function.name.as_deref() == Some(NAME)
 }
