@@ -8,19 +8,24 @@ pub(crate) struct Args {
     pub(crate) json: bool,
     /// Rounds of every row.
     pub(crate) rounds: usize,
+    /// Only what patching costs, not what a patch does.
+    pub(crate) cost: bool,
 }
 
 /// Reads the arguments after the program's name.
 pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
-    let mut args = Args { json: false, rounds: 41 };
+    let mut args = Args { json: false, rounds: 41, cost: false };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--json" => args.json = true,
+            "--cost" => args.cost = true,
             "--rounds" => match words.next().and_then(|n| n.parse().ok()) {
                 Some(n) if n >= 3 => args.rounds = n,
                 _ => bail!("--rounds takes a number of 3 or more"),
             },
-            _ => bail!("unknown argument `{word}`; usage: procsys-bench [--json] [--rounds N]"),
+            _ => bail!(
+                "unknown argument `{word}`; usage: procsys-bench [--json] [--cost] [--rounds N]"
+            ),
         }
     }
     Ok(args)

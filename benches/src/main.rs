@@ -19,6 +19,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+use report::Measured;
+
 fn main() -> ExitCode {
     match run() {
         Ok(true) => ExitCode::SUCCESS,
@@ -34,18 +36,23 @@ fn main() -> ExitCode {
 fn run() -> Result<bool> {
     let args = args::parse(std::env::args().skip(1))?;
     let programs = programs::build()?;
-    let pinned = spawn::Pinned::to_last_cpu()?;
-    let mut rows = plan::speed(&programs, &args)?;
-    let (door1, peers) = door1::rows(&programs.door1, &args)?;
-    rows.extend(door1);
-    let compared = plan::interceptor(&programs, &args)?;
-    drop(pinned);
-    // The patcher makes the digest beside all else, on a second processor.
-    rows.extend(cost::rows(&programs, &args)?);
-    if args.json {
-        println!("{:#}", report::json(&rows, &peers, &compared));
-    } else {
-        print!("{}", report::table(&rows, &peers, &compared));
+    let mut measured = Measured::default();
+    if !args.cost {
+        let pinned = spawn::Pinned::to_last_cpu()?;
+        measured.rows = plan::speed(&programs, &args)?;
+        let (door1, peers) = door1::rows(&programs.door1, &args)?;
+        measured.rows.extend(door1);
+        measured.peers = peers;
+        measured.compared = plan::interceptor(&programs, &args)?;
+        drop(pinned);
     }
-    Ok(rows.iter().all(report::Row::within))
+    // The patcher makes the digest beside all else, on a second processor.
+    measured.costs = cost::costs(&programs, &args)?;
+    measured.rows.extend(cost::rows(&measured.costs));
+    if args.json {
+        println!("{:#}", report::json(&measured));
+    } else {
+        print!("{}", report::table(&measured));
+    }
+    Ok(measured.rows.iter().all(report::Row::within))
 }

@@ -31,6 +31,10 @@ pub(crate) struct Programs {
     pub(crate) runc: Program,
     /// What door 1 is measured with.
     pub(crate) door1: Door1,
+    /// kubelet, static Go, 100 MB.
+    pub(crate) kubelet: PathBuf,
+    /// Python's LIEF.
+    pub(crate) lief: PathBuf,
     /// The patcher.
     pub(crate) patcher: PathBuf,
     /// Where they lie.
@@ -67,8 +71,9 @@ pub(crate) fn build() -> Result<Programs> {
         .map(|(name, stock)| copies(name, &stock, &stock, &patcher))
         .collect::<Result<Vec<_>>>()?;
     let runc = copies("runc", &fixture(root, "runc-current")?, &folder.join("runc"), &patcher)?;
+    let (kubelet, lief) = (fixture(root, "kubelet")?, fixture(root, "lief")?);
     let door1 = door1::prepare(root, &folder, &patcher)?;
-    Ok(Programs { calls, runc, door1, patcher, folder, file })
+    Ok(Programs { calls, runc, door1, kubelet, lief, patcher, folder, file })
 }
 
 /// A file that `make fixtures` puts under `target/fixtures`.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
+use crate::cost::Cost;
 use crate::rounds::Ratios;
 use crate::stats::Summary;
 
@@ -16,6 +17,8 @@ pub(crate) enum Unit {
     Microseconds,
     /// A size.
     Bytes,
+    /// The measure is the ratio itself.
+    Times,
 }
 
 impl Unit {
@@ -24,6 +27,7 @@ impl Unit {
             Self::Nanoseconds => "ns",
             Self::Microseconds => "us",
             Self::Bytes => "bytes",
+            Self::Times => "cp",
         }
     }
 }
@@ -86,8 +90,22 @@ pub(crate) struct Compared {
     pub(crate) ratio: Summary,
 }
 
+/// All that was measured.
+#[derive(Default)]
+pub(crate) struct Measured {
+    /// What has limits.
+    pub(crate) rows: Vec<Row>,
+    /// Other preloaded libraries.
+    pub(crate) peers: Vec<Compared>,
+    /// The interceptor.
+    pub(crate) compared: Vec<Compared>,
+    /// Tools that rewrite executables, ours among them.
+    pub(crate) costs: Vec<Cost>,
+}
+
 /// For people.
-pub(crate) fn table(rows: &[Row], peers: &[Compared], compared: &[Compared]) -> String {
+pub(crate) fn table(measured: &Measured) -> String {
+    let Measured { rows, peers, compared, costs } = measured;
     let mut text = String::from(
         "Patched to stock: median of the rounds' ratios [quartiles], and the noise floor,\n\
          which is another copy of stock to stock.\n\n",
@@ -117,8 +135,26 @@ pub(crate) fn table(rows: &[Row], peers: &[Compared], compared: &[Compared]) -> 
             ratio.median, ratio.low, ratio.high
         );
     }
+    text.push_str(&against_others(costs));
     let over = rows.iter().filter(|row| !row.within()).count();
     let _ = writeln!(text, "\n{} rows, {over} over their limit", rows.len());
+    text
+}
+
+/// The patcher beside other tools that rewrite executables.
+fn against_others(costs: &[Cost]) -> String {
+    let mut text = String::from(
+        "\nRewriting a file, to cp in the same rounds: wall and processor time [quartiles], peak\n\
+         memory to the file, growth in bytes, and whether the output's --version is the input's:\n\n",
+    );
+    for Cost { file, tool, wall, cpu, peak, growth, size, runs } in costs {
+        let memory = *peak as f64 / *size as f64;
+        let _ = writeln!(
+            text,
+            "      {file:<8} {tool:<31} {:6.2} [{:.2} {:.2}]  cpu {:6.2}  memory {memory:5.2}  {growth:+8}  {runs}",
+            wall.median, wall.low, wall.high, cpu.median,
+        );
+    }
     text
 }
 
@@ -127,7 +163,8 @@ fn show(summary: Summary) -> String {
 }
 
 /// For programs.
-pub(crate) fn json(rows: &[Row], peers: &[Compared], compared: &[Compared]) -> Value {
+pub(crate) fn json(measured: &Measured) -> Value {
+    let Measured { rows, peers, compared, costs } = measured;
     let summary = |s: &Summary| json!({"median": s.median, "low": s.low, "high": s.high});
     let list = |all: &[Compared]| {
         let one = |c: &Compared| json!({"program": c.program, "what": c.what, "ratio": summary(&c.ratio)});
@@ -146,22 +183,27 @@ pub(crate) fn json(rows: &[Row], peers: &[Compared], compared: &[Compared]) -> V
         })).collect::<Vec<_>>(),
         "preload": list(peers),
         "ptrace": list(compared),
+        "costs": costs.iter().map(|c| json!({
+            "file": c.file, "tool": c.tool, "wall": summary(&c.wall), "cpu": summary(&c.cpu),
+            "peak_bytes": c.peak, "file_bytes": c.size, "growth_bytes": c.growth, "runs": c.runs,
+        })).collect::<Vec<_>>(),
         "within": rows.iter().all(Row::within),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, json, table};
+    use super::{Measured, Row, json, table};
 
     #[test]
     fn a_row_over_its_limit_says_so() {
         let rows = [Row::plain("p", "fits", 64, 64, 1.0), Row::plain("p", "does not", 65, 64, 1.0)];
-        let text = table(&rows, &[], &[]);
+        let measured = Measured { rows: rows.into(), ..Measured::default() };
+        let text = table(&measured);
         assert!(text.contains("ok    1.000"), "{text}");
         assert!(text.contains("over  1.016"), "{text}");
         assert!(text.ends_with("2 rows, 1 over their limit\n"), "{text}");
-        let value = json(&rows, &[], &[]);
+        let value = json(&measured);
         assert_eq!(value["rows"][1]["verdict"], "over");
         assert_eq!(value["within"], false);
     }

@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 pub(crate) struct Usage {
     /// From before the start to after the end.
     pub(crate) wall: Duration,
+    /// Processor time, its own and the kernel's for it.
+    pub(crate) cpu: Duration,
     /// The most memory it held, in bytes.
     pub(crate) peak: u64,
 }
@@ -63,23 +65,27 @@ pub(crate) fn timed(command: &mut Command) -> Result<Usage> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let start = Instant::now();
     let child = command.spawn().with_context(|| format!("{command:?}"))?;
-    let (status, peak) = wait(&child)?;
+    let (status, usage) = wait(&child)?;
     let wall = start.elapsed();
     if !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) != 0 {
         bail!("{command:?} ended with status {status:#x}");
     }
-    Ok(Usage { wall, peak })
+    let time = |t: libc::timeval| {
+        Duration::from_secs(t.tv_sec as u64) + Duration::from_micros(t.tv_usec as u64)
+    };
+    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+    Ok(Usage { wall, cpu, peak: usage.ru_maxrss as u64 * 1024 })
 }
 
-/// Waits for a child: its status and its peak memory in bytes.
-fn wait(child: &Child) -> Result<(i32, u64)> {
+/// Waits for a child: its status and the kernel's account of it.
+fn wait(child: &Child) -> Result<(i32, libc::rusage)> {
     let mut status = 0;
     // SAFETY: the usage record is plain numbers, for which all zeros is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both places live across the call and are of the kernel's types.
     let waited = unsafe { libc::wait4(child.id() as i32, &raw mut status, 0, &raw mut usage) };
     ensure!(waited == child.id() as i32, "wait4: {}", std::io::Error::last_os_error());
-    Ok((status, usage.ru_maxrss as u64 * 1024))
+    Ok((status, usage))
 }
 
 /// The one number that a program prints.

@@ -5,6 +5,7 @@
 //! start reaches it as one. Code that no table describes is decoded from many
 //! starting points, and all must agree. What is left is an error that names it.
 
+mod branches;
 mod budget;
 mod functions;
 pub mod signal_return;

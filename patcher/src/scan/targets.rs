@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
 
-use super::{Budget, Functions, Site};
+use super::{Budget, Functions, Site, branches};
 use crate::elf::{Image, relocations};
 use crate::error::Error;
 
@@ -137,6 +137,8 @@ struct Windows {
     /// One bit for each 64 bytes from the first address: whether a function is in them.
     map: Vec<u64>,
     low: u64,
+    /// From the first byte of code to the last.
+    span: u64,
 }
 
 impl Windows {
@@ -159,7 +161,7 @@ impl Windows {
                 }
             }
         }
-        Self { all, map, low }
+        Self { all, map, low, span: high - low }
     }
 
     /// The function that has the address inside it.
@@ -256,59 +258,9 @@ fn long_branches(
     windows: &Windows,
     mut found: impl FnMut(u64, u64, (u64, u64)),
 ) {
-    let mut consider = |at: usize, offset_at: usize| {
-        let Some(&offset) = bytes.get(offset_at..).and_then(<[u8]>::first_chunk) else { return };
-        let next = start + offset_at as u64 + 4;
-        let target = next.wrapping_add_signed(i64::from(i32::from_le_bytes(offset)));
+    branches::each(start, bytes, windows.span, |source, target| {
         if let Some(function) = windows.find(target) {
-            found(start + at as u64, target, function);
+            found(source, target, function);
         }
-    };
-    each_opcode(bytes, |at, opcode| match opcode {
-        0x0f if bytes.get(at + 1).is_some_and(|b| b & 0xf0 == 0x80) => consider(at, at + 2),
-        0x0f => {}
-        _ => consider(at, at + 1),
     });
-}
-
-/// Every byte that is e8, e9 or 0f, eight at a time: one in twenty of all code
-/// is, too many for a search that starts anew after each.
-fn each_opcode(bytes: &[u8], mut found: impl FnMut(usize, u8)) {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    let all = |byte: u8| u64::from_le_bytes([byte; 8]);
-    // The high bit of each byte that is zero (Warren, Hacker's Delight, 6-1).
-    let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let value = u64::from_le_bytes(*word);
-        let mut marks = zeros((value & !all(1)) ^ all(0xe8)) | zeros(value ^ all(0x0f));
-        while marks != 0 {
-            let within = marks.trailing_zeros() as usize / 8;
-            found(index * 8 + within, word[within]);
-            marks &= marks - 1;
-        }
-    }
-    let start = bytes.len() - rest.len();
-    let rest = rest.iter().enumerate().filter(|(_, b)| matches!(**b, 0xe8 | 0xe9 | 0x0f));
-    rest.for_each(|(i, &byte)| found(start + i, byte));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::each_opcode;
-
-    #[test]
-    fn every_opcode_is_found() {
-        let bytes: Vec<u8> = (0..4099u32).map(|i| (i * i * 31 + i / 7) as u8).collect();
-        for len in (0..40).chain([bytes.len()]) {
-            let bytes = &bytes[..len];
-            let mut found = Vec::new();
-            each_opcode(bytes, |at, byte| found.push((at, byte)));
-            let wanted = |b: &u8| [0xe8, 0xe9, 0x0f].contains(b);
-            let plain: Vec<_> =
-                bytes.iter().copied().enumerate().filter(|(_, b)| wanted(b)).collect();
-            assert_eq!(found, plain);
-            assert!(len < 4000 || found.len() > 10);
-        }
-    }
 }
