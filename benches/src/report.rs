@@ -121,13 +121,17 @@ pub(crate) fn table(measured: &Measured) -> String {
             unit.name(),
         );
     }
-    text.push_str("\nFor comparison, other libraries under LD_PRELOAD, to stock:\n\n");
+    if !peers.is_empty() {
+        text.push_str("\nFor comparison, other libraries under LD_PRELOAD, to stock:\n\n");
+    }
     for Compared { program, what, ratio } in peers {
         let _ = writeln!(text, "      {}  {program}: {what}", show(*ratio));
     }
-    text.push_str(
-        "\nFor comparison, a ptrace interceptor that stops at every system call, to stock:\n\n",
-    );
+    if !compared.is_empty() {
+        text.push_str(
+            "\nFor comparison, a ptrace interceptor that stops at every system call, to stock:\n\n",
+        );
+    }
     for Compared { program, what, ratio } in compared {
         let _ = writeln!(
             text,

@@ -3,6 +3,7 @@
 //!
 //! - `//#ExpectSites: N`: this many syscall instructions, all detoured but for
 //! - `//#ExpectSignalReturns: N`: this many returns from signal handlers (0);
+//! - `//#ExpectInPlace: N`: as many of them stay where they are;
 //! - `//#ExpectInside: N`: this many pairs 0f 05 that are not instructions (0);
 //! - `//#ExpectExit: N`: the exit code, of the original and of the patched program;
 //! - `//#ExpectOutput: TEXT`: the line that both print;
@@ -25,6 +26,7 @@ use support::*;
 struct Expected {
     sites: Option<u64>,
     signal_returns: u64,
+    in_place: Option<u64>,
     inside: u64,
     exit: Option<i32>,
     output: String,
@@ -40,6 +42,7 @@ fn directives(source: &str) -> Expected {
         match word {
             "ExpectSites" => expected.sites = Some(number()),
             "ExpectSignalReturns" => expected.signal_returns = number(),
+            "ExpectInPlace" => expected.in_place = Some(number()),
             "ExpectInside" => expected.inside = number(),
             "ExpectExit" => expected.exit = Some(number() as i32),
             "ExpectOutput" => expected.output = format!("{value}\n"),
@@ -102,6 +105,8 @@ fn check(name: &str, source: &str) {
     assert_eq!(count("signal_returns"), expected.signal_returns, "signal returns");
     let detoured = count("sites") - expected.signal_returns;
     assert_eq!(count("detoured"), detoured, "not every site is detoured");
+    let in_place = expected.in_place.or_else(|| Some(count("in_place")));
+    assert_eq!(Some(count("in_place")), in_place, "in place");
     assert_eq!(count("not_instructions"), expected.inside, "inside");
     for program in [&input, &output] {
         let run = Command::new("timeout").arg("10").arg(program).output().expect("it can be run");

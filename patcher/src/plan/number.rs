@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{
-    Code, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register,
+    Code, FlowControl, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind, Register,
 };
 
 use crate::scan::Site;
@@ -108,10 +108,26 @@ impl<'t> Finder<'t> {
         match above.flow_control() {
             FlowControl::UnconditionalBranch | FlowControl::Return | FlowControl::Exception => {}
             FlowControl::IndirectBranch => {}
+            _ if self.is_padding(site, index - 1) => {}
             _ => before.push(index - 1),
         }
         // What nothing leads to is led to by something that is not seen here.
         (!before.is_empty()).then_some(before)
+    }
+
+    /// Whether the instruction is one of the no-operations that compilers put
+    /// between a jump and the head of a loop, to align it: never run, as nothing
+    /// leads to any of them.
+    fn is_padding(&self, site: &Site, index: usize) -> bool {
+        let idle = site.code[..=index].iter().rev().take_while(|i| {
+            i.mnemonic() == Mnemonic::Nop
+                && !self.branches.contains_key(&i.ip())
+                && !self.targets.contains(i.ip())
+        });
+        let count = idle.count();
+        let above = (index + 1).checked_sub(count + 1).map(|i| site.code[i].flow_control());
+        let ends = [FlowControl::UnconditionalBranch, FlowControl::Return];
+        count > 0 && above.is_some_and(|flow| ends.contains(&flow))
     }
 
     fn effect(&mut self, site: &Site, instruction: &Instruction, register: Register) -> Effect {
