@@ -17,7 +17,7 @@ head:
 call:
     mov %r9d, %eax
     syscall
-    cmp $0xfffff001, %rax
+    cmp $-4095, %rax
     jb head
 done:
     mov $42, %edi
