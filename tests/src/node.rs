@@ -52,7 +52,7 @@ impl Share {
             let file = file.to_str().expect("a plain path");
             patch(&bin.join("kubelet"), &bin.join(name), &["--rules", file]);
         }
-        for script in ["node.sh", "stages.sh", "watch.sh"] {
+        for script in ["node.sh", "stages.sh", "watch.sh", "native.sh"] {
             let from = root().join("tests/programs/node").join(script);
             fs::copy(&from, share.path().join(script)).expect("the script is there");
         }
@@ -120,6 +120,8 @@ state = "/run/procsys-node/containerd-state"
     snapshotter = "native"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.internal.v1.opt"]
+    path = "/run/procsys-node/opt"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/run/procsys-node/cni/bin"
     conf_dir = "/run/procsys-node/cni/net.d"

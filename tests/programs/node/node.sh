@@ -48,7 +48,7 @@ import_images() {
 start_kubelet() {
     mkdir -p $node/manifests
     "$bin/kubelet" --config="$share/kubelet.yaml" --root-dir=$node/kubelet --cert-dir=$node/pki \
-        --hostname-override=node --container-runtime=remote \
+        --volume-plugin-dir=$node/plugins --hostname-override=node --container-runtime=remote \
         --container-runtime-endpoint=unix://$socket --v=2 >"$share/$1" 2>&1 &
     kubelet=$!
 }
