@@ -52,7 +52,7 @@ impl Share {
             let file = file.to_str().expect("a plain path");
             patch(&bin.join("kubelet"), &bin.join(name), &["--rules", file]);
         }
-        for script in ["node.sh", "stages.sh", "watch.sh", "native.sh"] {
+        for script in ["node.sh", "stages.sh", "watch.sh", "native.sh", "ctr.sh", "example.sh"] {
             let from = root().join("tests/programs/node").join(script);
             fs::copy(&from, share.path().join(script)).expect("the script is there");
         }

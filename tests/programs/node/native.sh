@@ -11,11 +11,6 @@ ip link set lo up
 sysctls="kernel/panic kernel/panic_on_oops vm/panic_on_oom vm/overcommit_memory
     kernel/keys/root_maxkeys kernel/keys/root_maxbytes"
 
-# remove FOLDER: the cgroups that kubelet made, the innermost first.
-remove() {
-    find /sys/fs/cgroup -depth -type d -path "*/$1*" -exec rmdir {} + 2>/dev/null
-}
-
 for program in kubelet containerd containerd-shim-runc-v2 runc; do
     use $program "$program$2"
 done
@@ -32,4 +27,5 @@ rm $node/manifests/pod.yaml
 wait_for 60 sh -c '! wget -q -O - http://127.0.0.1:10255/pods | grep -q containerStatuses'
 stop $kubelet
 stop $containerd
-remove kubepods
+# The cgroups that kubelet made, the innermost first.
+find /sys/fs/cgroup/*/kubepods -depth -type d -exec rmdir {} + 2>/dev/null

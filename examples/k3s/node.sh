@@ -1,0 +1,102 @@
+#!/bin/sh
+# A one-node kubelet inside a sandbox such as gVisor: patched programs, no mounts
+# over procfs, no ptrace, no helper process.
+#
+#   node.sh build    patches kubelet, containerd, its shim and runc of $STOCK into $NODE/bin
+#   node.sh run      starts containerd and kubelet, with the manifests in $NODE/manifests
+#   node.sh status   what kubelet says of its pods, in one line each
+#   node.sh logs     the last lines of both logs
+#   node.sh stop     ends kubelet and containerd, and what they started
+#
+# STOCK   folder of the stock programs          (default /opt/node/stock)
+# NODE    folder for all that is made           (default /run/node)
+# IMAGES  archives to import, if any            (default none)
+# PROCSYS the patcher                           (default procsys-patch)
+set -eu
+
+STOCK=${STOCK:-/opt/node/stock}
+NODE=${NODE:-/run/node}
+IMAGES=${IMAGES:-}
+PROCSYS=${PROCSYS:-procsys-patch}
+here=$(cd "$(dirname "$0")" && pwd)
+socket=$NODE/containerd.sock
+programs="kubelet containerd containerd-shim-runc-v2 runc"
+
+die() {
+    echo "node.sh: $*" >&2
+    exit 2
+}
+
+# is_up NAME: whether the process of $NODE/NAME.pid is there.
+is_up() {
+    [ -f "$NODE/$1.pid" ] && kill -0 "$(cat "$NODE/$1.pid")" 2>/dev/null
+}
+
+build() {
+    mkdir -p "$NODE/bin"
+    for program in $programs; do
+        [ -f "$STOCK/$program" ] || die "$STOCK/$program is missing"
+        "$PROCSYS" "$STOCK/$program" -o "$NODE/bin/$program" --profile k3s
+    done
+    cp "$STOCK/ctr" "$NODE/bin/ctr"
+}
+
+# configure FILE: a copy with the folder put in.
+configure() {
+    sed "s#@NODE@#$NODE#g" "$here/$1" >"$NODE/$1"
+}
+
+run() {
+    [ -x "$NODE/bin/kubelet" ] || die "nothing in $NODE/bin: node.sh build comes first"
+    ! is_up kubelet || die "kubelet is up already"
+    mkdir -p "$NODE/manifests" "$NODE/run"
+    configure containerd.toml
+    configure kubelet.yaml
+    PATH=$NODE/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    export PATH
+    containerd --config "$NODE/containerd.toml" >>"$NODE/containerd.log" 2>&1 &
+    echo $! >"$NODE/containerd.pid"
+    left=120
+    until ctr --address "$socket" version >/dev/null 2>&1; do
+        left=$((left - 1))
+        [ $left -gt 0 ] || die "containerd does not answer: see $NODE/containerd.log"
+        sleep 0.5
+    done
+    for archive in $IMAGES; do
+        ctr --address "$socket" --namespace k8s.io images import "$archive" >/dev/null
+    done
+    kubelet --config="$NODE/kubelet.yaml" --root-dir="$NODE/kubelet" --cert-dir="$NODE/pki" \
+        --volume-plugin-dir="$NODE/plugins" --container-runtime=remote \
+        --container-runtime-endpoint="unix://$socket" >>"$NODE/kubelet.log" 2>&1 &
+    echo $! >"$NODE/kubelet.pid"
+}
+
+status() {
+    is_up containerd || die "containerd is not up: see $NODE/containerd.log"
+    is_up kubelet || die "kubelet is not up: see $NODE/kubelet.log"
+    # Pods, each cut out by its name and its phase.
+    wget -q -O - http://127.0.0.1:10255/pods | sed 's/{"metadata":{"name":/\n/g' |
+        sed -n 's/^"\([^"]*\)".*"phase":"\([^"]*\)".*"restartCount":\([0-9]*\).*/\1 \2, restarted \3 times/p'
+}
+
+logs() {
+    tail -n 20 "$NODE/kubelet.log" "$NODE/containerd.log"
+}
+
+stop() {
+    for program in kubelet containerd; do
+        ! is_up "$program" || kill "$(cat "$NODE/$program.pid")"
+        rm -f "$NODE/$program.pid"
+    done
+    # The shims are not containerd's children; they hold the containers.
+    for process in /proc/[0-9]*; do
+        case $(readlink "$process/exe" 2>/dev/null) in
+            "$NODE/bin/containerd-shim-runc-v2") kill "${process#/proc/}" ;;
+        esac
+    done
+}
+
+case ${1:-} in
+    build | run | status | logs | stop) "$1" ;;
+    *) die "expected build, run, status, logs or stop" ;;
+esac

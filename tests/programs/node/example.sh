@@ -1,0 +1,27 @@
+# What examples/k3s/README.md says, step by step.
+#
+#   example.sh SHARE PATCHER
+
+STOCK=$1/bin
+NODE=/run/node
+IMAGES=$1/images.tar
+PROCSYS=$2
+export STOCK NODE IMAGES PROCSYS
+example=$1/k3s
+
+"$example/node.sh" build || exit 1
+mkdir -p $NODE/manifests
+cp "$example/pod.yaml" $NODE/manifests/
+"$example/node.sh" run || exit 1
+left=60
+until "$example/node.sh" status | grep -q Running || [ $left = 0 ]; do
+    left=$((left - 1))
+    sleep 1
+done
+echo "@stage status $("$example/node.sh" status)"
+cp $NODE/kubelet.log $NODE/containerd.log "$1/"
+"$example/node.sh" stop
+sleep 2
+echo "@stage stopped $("$example/node.sh" status 2>&1)"
+"$2" revert $NODE/bin/runc -o $NODE/runc >/dev/null
+cmp $NODE/runc "$STOCK/runc" && echo "@stage undone the same"
