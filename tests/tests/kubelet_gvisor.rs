@@ -40,7 +40,7 @@ const AGAIN: u64 = 25;
 
 #[test]
 fn a_patched_node_stays_up_where_a_stock_one_fails() {
-    let seconds = std::env::var("PROCSYS_NODE_SECONDS").map_or(150, |text| {
+    let seconds = std::env::var("PROCSYS_NODE_SECONDS").map_or(120, |text| {
         text.parse::<u64>().unwrap_or_else(|e| panic!("PROCSYS_NODE_SECONDS={text}: {e}"))
     });
     let share = Share::new("node-gvisor");
