@@ -45,6 +45,10 @@ impl Kernel for Raw {
         super::kept()
     }
 
+    fn sees_writes(&self) -> bool {
+        super::SEES_WRITES
+    }
+
     fn notes(&self) -> Option<&Notes> {
         super::notes()
     }

@@ -21,6 +21,9 @@ pub trait Kernel {
     /// memory of the process, copied by fork and gone after exec.
     fn kept(&self) -> &[Kept];
 
+    /// Whether every write of the program comes to the hook when it has failed.
+    fn sees_writes(&self) -> bool;
+
     /// What the process remembers, where the door keeps notes.
     fn notes(&self) -> Option<&Notes> {
         None

@@ -8,7 +8,8 @@
 //! becomes a new file that takes the old one's place by rename(2): a reader sees
 //! the one value or the other, never half of one.
 //!
-//! Where the directory can't be reached (after pivot_root), or could be another
+//! Where writes don't come here (door 1), where the directory can't be reached
+//! (after pivot_root), or could be another
 //! user's doing, the file is an ordinary memory file: writes succeed and are gone
 //! with the descriptor.
 //!
@@ -61,7 +62,7 @@ pub(crate) fn recall<'b>(
 
 /// Whether what this process writes to the file can be remembered.
 pub(crate) fn is_at_hand(kernel: &impl Kernel, rule: Rule<'_>) -> bool {
-    directory(kernel, rule.state(), true).is_some()
+    kernel.sees_writes() && directory(kernel, rule.state(), true).is_some()
 }
 
 /// Makes writes to the memory file `fd` come to [`write`].

@@ -125,6 +125,18 @@ fn without_the_directory() {
     assert_eq!(p.read(fd), "4", "as in any memory file");
 }
 
+/// At door 1 libc writes by calls of its own: they are forgotten, not refused, and
+/// what others wrote is read.
+#[test]
+fn where_writes_are_not_seen() {
+    let p = program();
+    set(&p, PANIC, "10");
+    p.kernel.sees_writes.set(false);
+    assert_eq!(get(&p, PANIC), "10\n");
+    assert_eq!(set(&p, PANIC, "3"), 1);
+    assert_eq!(get(&p, PANIC), "10\n");
+}
+
 /// What another user may have made is neither read nor written.
 #[test]
 fn what_others_can_change_is_not_trusted() {

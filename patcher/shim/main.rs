@@ -161,6 +161,9 @@ impl Slot {
     }
 }
 
+/// All of the program's system calls have detours.
+const SEES_WRITES: bool = true;
+
 /// What the process remembers: behind the locks.
 fn notes() -> Option<&'static Notes> {
     let at = address_of!("procsys_locks") + NOTES_AT as usize;

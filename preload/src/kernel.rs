@@ -20,6 +20,9 @@ fn notes() -> Option<&'static Notes> {
     None
 }
 
+/// libc writes what stdio has gathered by calls of its own.
+const SEES_WRITES: bool = false;
+
 /// Numbers of the calls that the library makes for itself (source: Linux,
 /// arch/x86/entry/syscalls/syscall_64.tbl).
 pub(crate) mod nr {

@@ -41,6 +41,8 @@ pub(crate) struct FakeKernel {
     pub(crate) failure: Cell<Option<(usize, isize)>>,
     /// While the hook runs.
     pub(crate) in_hook: Cell<bool>,
+    /// As at door 2.
+    pub(crate) sees_writes: Cell<bool>,
     /// The program's user.
     pub(crate) user: Cell<u32>,
     pub(crate) made: RefCell<Vec<Made>>,
@@ -66,6 +68,7 @@ impl FakeKernel {
             knows_noexec: Cell::new(true),
             failure: Cell::new(None),
             in_hook: Cell::new(false),
+            sees_writes: Cell::new(true),
             user: Cell::new(0),
             made: RefCell::default(),
             stored: RefCell::default(),
@@ -439,6 +442,10 @@ impl Kernel for FakeKernel {
         let result = self.answer(nr, args);
         self.made.borrow_mut().push(Made { nr, args, result });
         result
+    }
+
+    fn sees_writes(&self) -> bool {
+        self.sees_writes.get()
     }
 
     fn load(&self, address: usize, into: &mut [u8]) {
