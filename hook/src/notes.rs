@@ -40,15 +40,15 @@ struct Accepted {
     /// Its number plus one; 0 when free, [`BUSY`] while it is filled in.
     number: AtomicU32,
     /// What it is, so that another file under the same number is not meant.
-    file: [AtomicU64; 3],
+    file: [AtomicU64; 4],
     /// The mount ids of the procfs: the short one, and the unique one or 0.
     procfs: [AtomicU64; 2],
 }
 
 const BUSY: u32 = u32::MAX;
 
-/// What a file is: device, inode, mount id (statx(2)).
-pub(crate) type File = [u64; 3];
+/// What a descriptor is: device, inode, mount id (statx(2)), flags (fcntl(2), F_GETFL).
+pub(crate) type File = [u64; 4];
 
 impl Notes {
     /// Empty notes: all bytes zero.
@@ -128,7 +128,7 @@ impl Accepted {
     const fn new() -> Self {
         Self {
             number: AtomicU32::new(0),
-            file: [const { AtomicU64::new(0) }; 3],
+            file: [const { AtomicU64::new(0) }; 4],
             procfs: [const { AtomicU64::new(0) }; 2],
         }
     }

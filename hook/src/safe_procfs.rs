@@ -44,7 +44,7 @@ pub(crate) fn open(kernel: &impl Kernel, scratch: &mut Scratch, call: &Call) -> 
     let [dirfd, path, ..] = call.args;
     memory::text(kernel, path, &mut scratch.path)?;
     let Walked { file, status, procfs } = walk::walk(kernel, notes, scratch, dirfd, flags)?;
-    notes.accept(file.number, [status.device, status.ino, status.mount], procfs);
+    notes.accept(file.number, accepted::file(kernel, file.number, &status), procfs);
     Some(file.give())
 }
 

@@ -180,6 +180,22 @@ const CASES: &[(&str, &str)] = &[
         "x.toml:6: `change`: expected `arg`, the argument's position from 0 to 5",
     ),
     (
+        "[[rule]]\nname = \"a\"\naction = \"retry\"\ncall = \"openat2\"\non = [\"EXDEV\"]\nthrough = \"x\"\n",
+        "x.toml:6: through `x`: expected trusted-overmount or mounted-proc or working-directory",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"retry\"\ncall = \"openat\"\non = [\"EXDEV\"]\nthrough = \"trusted-overmount\"\n",
+        "x.toml:4: `call`: expected openat2, as `through` says",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"retry\"\ncall = \"openat2\"\non = [\"EXDEV\", \"EIO\"]\nthrough = \"trusted-overmount\"\n",
+        "x.toml:5: `on`: expected [\"EXDEV\"], as `through` says",
+    ),
+    (
+        "[[rule]]\nname = \"a\"\naction = \"retry\"\ncall = \"mount\"\non = [\"EACCES\"]\nthrough = \"working-directory\"\nwhen = []\n",
+        "x.toml:7: key `when`: expected one of call, on, through",
+    ),
+    (
         "[[rule]]\nname = \"a\"\naction = \"retry\"\ncall = \"mount\"\non = [\"EINVAL\"]\nchange = [{ arg = 0 }]\n",
         "x.toml:6: `change`: expected `arg` and one more key in each",
     ),

@@ -12,7 +12,7 @@ use procsys_rules::table::{Kind, Table};
 use super::{request, walk};
 use crate::Call;
 use crate::identity::PROC_SUPER_MAGIC;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, nr};
 use crate::memory::{self, Scratch};
 use crate::notes::{File, Notes};
 use crate::openat2::{self, STATX_MNT_ID, STATX_MNT_ID_AT, STATX_MNT_ID_UNIQUE, Status};
@@ -26,8 +26,8 @@ pub(crate) fn success(
     result: isize,
 ) -> bool {
     let Some(notes) = kernel.notes() else { return false };
-    let Ok(nr) = u16::try_from(call.nr) else { return false };
-    match nr {
+    let Ok(number) = u16::try_from(call.nr) else { return false };
+    match number {
         CLOSE | FSTATFS | STATX if !notes.is_armed() => false,
         CLOSE => {
             notes.forget(call.args[0]);
@@ -44,8 +44,12 @@ pub(crate) fn success(
     }
 }
 
-fn file(status: &Status) -> File {
-    [status.device, status.ino, status.mount]
+/// What tells the descriptor from others under its number: also how it was opened,
+/// as the same file opened to be written is not it.
+pub(super) fn file(kernel: &impl Kernel, fd: usize, status: &Status) -> File {
+    const F_GETFL: usize = 3;
+    let flags = kernel.call(nr::FCNTL, [fd, F_GETFL, 0, 0, 0, 0]);
+    [status.device, status.ino, status.mount, flags as u64]
 }
 
 /// The mount ids of the procfs, if the descriptor is accepted and still is the
@@ -53,7 +57,7 @@ fn file(status: &Status) -> File {
 fn procfs(kernel: &impl Kernel, notes: &Notes, fd: usize) -> Option<[u64; 2]> {
     let (accepted, procfs) = notes.accepted(fd)?;
     let status = openat2::status(kernel, fd)?;
-    (file(&status) == accepted).then_some(procfs)
+    (file(kernel, fd, &status) == accepted).then_some(procfs)
 }
 
 /// `fstatfs`: the type is procfs's.
@@ -108,8 +112,9 @@ fn trapped(
     }
     memory::text(kernel, path, &mut scratch.path)?;
     let walked = walk::walk(kernel, notes, scratch, dirfd, close_on_exec)?;
-    if file(&given) == file(&walked.status) {
-        notes.accept(opened, file(&given), walked.procfs);
+    let what = |s: &Status| [s.device, s.ino, s.mount];
+    if what(&given) == what(&walked.status) {
+        notes.accept(opened, file(kernel, opened, &given), walked.procfs);
     }
     Some(())
 }

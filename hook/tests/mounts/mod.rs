@@ -333,6 +333,7 @@ impl procsys_hook::Kernel for Kernel {
             0 => self.answer_read(a, b, c),
             3 => self.open.borrow_mut().remove(&a).map_or(-9, |_| 0),
             14 => EINVAL,
+            72 => O_PATH as isize,
             138 => {
                 let Some(Open::File(_, mount)) = self.open.borrow().get(&a).cloned() else {
                     return -9;
