@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build preload fixtures demo test unit e2e bench race fuzz corpus node-long lint audit clean
+.PHONY: build preload fixtures demo test unit e2e suites stress bench race fuzz corpus node-long lint audit clean
 
 CARGO := cargo
 PATCHER := target/release/procsys-patch
@@ -34,6 +34,14 @@ e2e: build fixtures
 # The races of docs/safe-procfs-matrix.md at full length (some minutes).
 race: build fixtures
 	RACE_TRIES=100000 $(CARGO) test --locked --release -p procsys-tests --test safe_procfs_attacks no_race -- --nocapture
+
+# Other people's test suites, whole, in every way (make test runs a part).
+suites: build fixtures
+	PROCSYS_SUITES=whole $(CARGO) test --locked --release --no-fail-fast -p procsys-tests --test go_suites --test shell_suites --test python_suites --test preload_suites -- --test-threads=1 --nocapture
+
+# Ten minutes of all hazards at once (make test runs some seconds).
+stress: build fixtures
+	PROCSYS_STRESS_SECONDS=600 $(CARGO) test --locked --release -p procsys-tests --test stress -- --nocapture
 
 bench: build fixtures
 	$(CARGO) run --locked --release -p procsys-benches

@@ -1,64 +1,12 @@
 //! Go's own test suites as programs: building one from a GOROOT, running it,
 //! and reading from its output how each of its tests ended.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::suite::{Results, SuiteRun};
 use crate::{fixture, run};
-
-/// How each test and subtest ended, by its name: `PASS`, `FAIL` or `SKIP`.
-/// A name that occurs twice keeps its results in the order they were printed.
-pub type Results = BTreeMap<String, Vec<String>>;
-
-/// One run of a suite.
-#[derive(Debug)]
-pub struct SuiteRun {
-    /// How each test and subtest ended.
-    pub results: Results,
-    /// The exit code, or `None` when the time limit ended the run.
-    pub code: Option<i32>,
-    /// The last lines of what it printed, for a message about a difference.
-    pub tail: String,
-}
-
-impl SuiteRun {
-    /// How many tests ended as `result`.
-    pub fn count(&self, result: &str) -> usize {
-        self.results.values().flatten().filter(|r| *r == result).count()
-    }
-
-    /// The names of the tests that ended as `result`.
-    pub fn names(&self, result: &str) -> Vec<&str> {
-        let ended = |r: &(&String, &Vec<String>)| r.1.iter().any(|r| r == result);
-        self.results.iter().filter(ended).map(|(name, _)| name.as_str()).collect()
-    }
-
-    /// How many tests ended at all.
-    pub fn total(&self) -> usize {
-        self.results.values().map(Vec::len).sum()
-    }
-
-    /// The tests that did not end in the same way in `other`, one a line, and
-    /// the exit codes when those differ.
-    pub fn differences(&self, other: &SuiteRun) -> Vec<String> {
-        let names: std::collections::BTreeSet<_> =
-            self.results.keys().chain(other.results.keys()).collect();
-        let shown =
-            |r: Option<&Vec<String>>| r.map_or_else(|| "not run".to_owned(), |r| r.join("+"));
-        let mut lines: Vec<String> = names
-            .into_iter()
-            .map(|name| (name, self.results.get(name), other.results.get(name)))
-            .filter(|(_, one, two)| one != two)
-            .map(|(name, one, two)| format!("{name}: {} / {}", shown(one), shown(two)))
-            .collect();
-        if self.code != other.code {
-            lines.push(format!("exit code: {:?} / {:?}", self.code, other.code));
-        }
-        lines
-    }
-}
 
 /// The GOROOT whose suites are run: a Go distribution with its `*_test.go`.
 ///
@@ -113,10 +61,18 @@ pub fn test_program(goroot: &Path, package: &str, linked: Linked) -> PathBuf {
 
 /// Runs a suite's program as `go test` would: in the package's source folder,
 /// where its test data is, with the GOROOT that it was built from.
-pub fn run_suite(goroot: &Path, package: &str, program: &Path, limit: Duration) -> SuiteRun {
+///
+/// `args` are further flags of the program (`-test.short`, `-test.run=…`).
+pub fn run_suite(
+    goroot: &Path,
+    package: &str,
+    program: &Path,
+    args: &[&str],
+    limit: Duration,
+) -> SuiteRun {
     let place = goroot.join("src").join(package);
     let mut command = Command::new(program);
-    command.arg("-test.v").current_dir(&place).env("PWD", &place);
+    command.arg("-test.v").args(args).current_dir(&place).env("PWD", &place);
     command.env("GOROOT", goroot).env("GOTOOLCHAIN", "local");
     command.env("GOCACHE", cache(goroot).join("build"));
     command.env("PATH", path_with(goroot));
@@ -124,13 +80,7 @@ pub fn run_suite(goroot: &Path, package: &str, program: &Path, limit: Duration) 
     // goroutine, which tells more than a kill does.
     command.arg(format!("-test.timeout={}s", limit.as_secs().saturating_sub(5).max(1)));
     let outcome = run(&mut command, limit);
-    let all = outcome.all();
-    let lines: Vec<&str> = all.lines().collect();
-    SuiteRun {
-        results: read_results(&outcome.stdout),
-        code: outcome.code,
-        tail: lines[lines.len().saturating_sub(60)..].join("\n"),
-    }
+    SuiteRun::new(&outcome, read_results(&outcome.stdout))
 }
 
 /// Reads the `--- PASS: name (0.00s)` lines. What a test prints without a line
@@ -194,19 +144,5 @@ mod tests {
         );
         assert_eq!(results["TestA"], ["PASS"]);
         assert_eq!(results["TestA/b_c"], ["SKIP"]);
-    }
-
-    #[test]
-    fn a_test_missing_on_one_side_is_a_difference() {
-        let one = SuiteRun {
-            results: read_results("--- PASS: TestA (0s)"),
-            code: Some(0),
-            tail: String::new(),
-        };
-        let two = SuiteRun { results: Results::new(), code: Some(2), tail: String::new() };
-        assert_eq!(
-            one.differences(&two),
-            ["TestA: PASS / not run", "exit code: Some(0) / Some(2)"]
-        );
     }
 }

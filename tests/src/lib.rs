@@ -14,7 +14,10 @@ pub mod oci;
 pub mod preload;
 mod process;
 pub mod programs;
+pub mod pysuites;
 pub mod session;
+pub mod shellsuites;
+pub mod suite;
 pub mod sysbox;
 
 pub use process::{Outcome, run};

@@ -185,8 +185,8 @@ fn dynamic_go_suites_end_as_they_do_unpatched() {
         // A test may depend on the machine's mood: the pair is run again then.
         let mut found = Vec::new();
         for _ in 0..3 {
-            let before = run_suite(&goroot, package, &stock, LIMIT);
-            let after = run_suite(&goroot, package, &output, LIMIT);
+            let before = run_suite(&goroot, package, &stock, &[], LIMIT);
+            let after = run_suite(&goroot, package, &output, &[], LIMIT);
             found = before.differences(&after);
             println!("{package} {linked:?} {way}: {} tests, {found:?}", after.total());
             if found.is_empty() {
