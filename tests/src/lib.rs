@@ -17,6 +17,7 @@ pub mod programs;
 pub mod pysuites;
 pub mod session;
 pub mod shellsuites;
+pub mod sidebyside;
 pub mod suite;
 pub mod sysbox;
 
