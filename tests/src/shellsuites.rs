@@ -28,7 +28,7 @@ fn fresh(name: &str, place: &Path) {
 }
 
 /// Runs busybox's testsuite, and ash's tests, on `program`. Without applets all
-/// are run.
+/// are run, and ash's slow tests too.
 pub fn busybox(
     program: &Path,
     work: &Path,
@@ -44,7 +44,11 @@ pub fn busybox(
     suite.envs([("SKIP_KNOWN_BUGS", "y"), ("SKIP_INTERNET_TESTS", "y"), ("ECHO", "/bin/echo")]);
     let first = run(&mut suite, LIMIT);
     let mut suite = Command::new("./run-all");
-    suite.current_dir(place.join("shell/ash_test"));
+    let place = place.join("shell/ash_test");
+    if !applets.is_empty() {
+        suite.args(scripts(&place, "ash-").into_iter().filter(|name| name != "ash-z_slow"));
+    }
+    suite.current_dir(place);
     environment(&mut suite, "", more);
     let second = run(&mut suite, LIMIT);
     let mut results = read_marks(&first.stdout);

@@ -164,6 +164,7 @@ fn in_pairs(
         for (test, how) in before.different_tests(&after) {
             match unstable.iter().find(|u| u.names(&test)) {
                 Some(Unstable { reason, .. }) => {
+                    let how: String = how.replace('\n', " ").chars().take(200).collect();
                     let _ = writeln!(lines, "  not stable by itself ({reason}): {test}: {how}");
                 }
                 None => different.push(format!("{test}: {how}")),
