@@ -1,7 +1,7 @@
 //! Static programs of Debian's packages and of several compilers: every site
 //! detoured or a refusal by name, verify clean, revert byte for byte, and each
 //! program's own commands as unpatched. `make corpus` takes all of them and
-//! writes docs/corpus.md; `make test` takes those that are quick to fetch.
+//! writes docs/corpus.md; `make corpus-bounded` takes those that are quick to fetch.
 
 use std::fs;
 use std::path::Path;

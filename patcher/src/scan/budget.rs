@@ -16,8 +16,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// For a file of so many bytes. The largest shares that the corpus needs
-    /// (docs/corpus.md) are a tenth of these.
+    /// For a file of so many bytes.
     pub fn new(bytes: usize) -> Self {
         Self {
             instructions: (256 << 10) + bytes / 16,
