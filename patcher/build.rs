@@ -33,7 +33,7 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     watch(Path::new("shim"));
     watch(Path::new("../hook/raw.rs"));
-    for (variant, features) in [("small", &[][..]), ("whole", &["whole"])] {
+    for (variant, features) in [("small", &[][..]), ("whole", &["whole", "redirect"])] {
         build(&out.join(variant), features);
     }
 }

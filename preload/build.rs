@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
 
-use procsys_rules::{compile, profiles};
+use procsys_rules::{Table, compile, profiles};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -14,6 +14,10 @@ fn main() {
     for profile in profiles::ALL {
         let rules = profile.rules().unwrap_or_else(|e| panic!("{e}"));
         let table = compile::compile(&rules).unwrap_or_else(|e| panic!("{}: {e}", profile.name));
+        // One that only patched programs can have is no profile here.
+        if Table::new(&table).is_none_or(|table| table.first_for_patched().is_some()) {
+            continue;
+        }
         let file = out.join(format!("{}.table", profile.name));
         fs::write(&file, table).expect("OUT_DIR is writable");
         write!(list, "({:?}, include_bytes!({file:?}).as_slice()),", profile.name)

@@ -36,7 +36,7 @@ mod notes;
 mod openat2;
 #[cfg(feature = "whole")]
 mod propagation;
-#[cfg(feature = "whole")]
+#[cfg(feature = "redirect")]
 mod redirect;
 mod report;
 mod retry;
@@ -44,6 +44,8 @@ mod retry;
 mod safe_procfs;
 #[cfg(feature = "whole")]
 mod sibling;
+#[cfg(feature = "redirect")]
+mod socket;
 mod stat;
 #[cfg(feature = "whole")]
 mod state;
@@ -52,7 +54,7 @@ pub use kept::Kept;
 pub use kernel::{Kernel, nr};
 pub use memory::{PATH_MAX, Scratch, readable};
 pub use notes::Notes;
-#[cfg(feature = "whole")]
+#[cfg(feature = "redirect")]
 pub use redirect::without_directories;
 pub use report::TMPFS_MAGIC;
 #[cfg(feature = "whole")]
@@ -73,24 +75,29 @@ pub struct Call {
 }
 
 /// What is to be done with a call before the kernel is asked.
-#[cfg(feature = "whole")]
+#[cfg(feature = "redirect")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Before {
     /// Make the call as it stands.
     Pass,
     /// Make this one in its place: its arguments point into the scratch.
     Replace(Call),
+    /// Don't make it: this is the answer, as the kernel would give it.
+    Answer(isize),
 }
 
 /// Decides about a call before it is made: only redirects act here.
-#[cfg(feature = "whole")]
+#[cfg(feature = "redirect")]
 pub fn before(
     kernel: &impl Kernel,
     table: Table<'_>,
     scratch: &mut Scratch,
     call: &Call,
 ) -> Before {
-    redirect::apply(kernel, table, scratch, call)
+    match procsys_rules::sockets::carrier(call.nr) {
+        Some(carrier) => socket::before(kernel, table, scratch, call, carrier),
+        None => redirect::apply(kernel, table, scratch, call),
+    }
 }
 
 /// What the hook made of the kernel's answer.
@@ -123,11 +130,7 @@ pub fn repair(
     result: isize,
 ) -> Answer {
     if result >= 0 {
-        #[cfg(feature = "whole")]
-        let is_answered = safe_procfs::success(kernel, table, scratch, call, result);
-        #[cfg(not(feature = "whole"))]
-        let is_answered = false;
-        return Answer { result, is_repaired: is_answered || report::success(kernel, table, call) };
+        return Answer { result, is_repaired: succeeded(kernel, table, scratch, call, result) };
     }
     let repaired = repaired(kernel, table, scratch, call, result);
     Answer { result: repaired.unwrap_or(result), is_repaired: repaired.is_some() }
@@ -142,6 +145,26 @@ fn through(kernel: &impl Kernel, scratch: &mut Scratch, call: &Call, kind: Kind)
         Kind::RetryWorkingDirectory => propagation::again(kernel, scratch, call),
         _ => None,
     }
+}
+
+/// Looks at a successful answer. Whether something in it was corrected.
+#[cfg_attr(not(feature = "whole"), allow(unused_variables))]
+fn succeeded(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    scratch: &mut Scratch,
+    call: &Call,
+    result: isize,
+) -> bool {
+    #[cfg(feature = "whole")]
+    if safe_procfs::success(kernel, table, scratch, call, result) {
+        return true;
+    }
+    #[cfg(feature = "redirect")]
+    if socket::received(kernel, table, call) {
+        return true;
+    }
+    report::success(kernel, table, call)
 }
 
 /// The answer of the first rule that concerns a failure.

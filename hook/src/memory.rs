@@ -47,6 +47,19 @@ pub fn readable(kernel: &impl Kernel, address: usize) -> bool {
     kernel.call(nr::RT_SIGPROCMASK, [NO_SUCH_HOW, address & !7, 0, 8, 0, 0]) == EINVAL
 }
 
+/// Reads some bytes of the program's, fewer than a page. Whether they can be read.
+#[cfg(feature = "redirect")]
+pub(crate) fn read(kernel: &impl Kernel, address: usize, into: &mut [u8]) -> bool {
+    let Some(last) = into.len().checked_sub(1).and_then(|len| address.checked_add(len)) else {
+        return false;
+    };
+    let is_there = readable(kernel, address) && readable(kernel, last);
+    if is_there {
+        kernel.load(address, into);
+    }
+    is_there
+}
+
 /// Stores an answer where the program wants it, or says that it can't be
 /// written to: the kernel failed before it looked. Found out by asking the
 /// kernel to write as many bytes there, which the answer then replaces.

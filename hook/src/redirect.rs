@@ -54,7 +54,7 @@ pub fn without_directories(before: &Call, changed: &mut Call) {
 }
 
 /// Writes the redirected path to `out`, if the rule's prefix is meant.
-fn rewrite(
+pub(crate) fn rewrite(
     kernel: &impl Kernel,
     rule: Rule<'_>,
     dirfd: usize,

@@ -34,6 +34,7 @@ fn decided(p: &Program, nr: usize, args: [usize; 6], paths: &[usize]) -> Option<
             };
             Some(paths.iter().map(text).collect())
         }
+        Before::Answer(answer) => panic!("answered with {answer}"),
     }
 }
 

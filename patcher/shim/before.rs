@@ -19,6 +19,8 @@ pub(crate) fn decide(slot: &mut Slot, scratch: &mut Scratch) {
             slot.next = address_of!("procsys_replace");
             park::park(slot, scratch);
         }
+        // It goes on behind the call, as after any answer.
+        Some(Before::Answer(result)) => slot.rax = result as usize,
         Some(Before::Pass) | None => slot.target = resume,
     }
 }

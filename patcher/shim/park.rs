@@ -22,6 +22,9 @@ const CROWDED: usize = 64;
 /// Where an area has its lock: behind what the slot's save area uses.
 const LOCK: usize = 0xf0;
 
+/// sendmsg: the one call whose replaced argument points on to another.
+const SENDMSG: usize = 46;
+
 /// Moves a replaced call to an area of its own, if there is one.
 pub(crate) fn park(slot: &mut Slot, scratch: &Scratch) {
     let thread = scratch.thread;
@@ -38,6 +41,11 @@ pub(crate) fn park(slot: &mut Slot, scratch: &Scratch) {
             if arg.wrapping_sub(buffers) < size_of_val(&scratch.out) {
                 *arg = to + (*arg - from);
             }
+        }
+        if parked.replaced.nr == SENDMSG {
+            // The message's first word is the address of the name, which moved too.
+            let name = parked.replaced.args[1] as *mut usize;
+            *name = to + (*name - from);
         }
         parked.lock = area + LOCK;
         parked.state = leaving(thread);

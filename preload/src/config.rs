@@ -68,11 +68,11 @@ fn start(own: &environment::Own, given: &auxiliary::Given) {
     let program = Program::new(given.headers);
     let patched = program.rules();
     let table = match (own.value(b"PROCSYS_RULES"), own.value(b"PROCSYS_PROFILE")) {
-        (Some(file), None) => map(file),
+        (Some(file), None) => checked(map(file)),
         (None, None) if let Some(rules) = patched => Table::new(rules).unwrap_or_else(|| {
             fail(b"the rules in the patched program are not of this library's version", &[])
         }),
-        (None, name) => built_in(name.unwrap_or(DEFAULT.as_bytes())),
+        (None, name) => checked(built_in(name.unwrap_or(DEFAULT.as_bytes()))),
         (Some(_), Some(_)) => {
             fail(b"PROCSYS_RULES and PROCSYS_PROFILE: expected one, the file holds all rules", &[])
         }
@@ -98,6 +98,14 @@ fn start(own: &environment::Own, given: &auxiliary::Given) {
 /// as a program that runs half repaired would be hard to understand.
 fn warn_of_go() {
     say(b"a Go program: its own system calls are not reached; use procsys-patch", &[]);
+}
+
+/// Refuses rules that only patched programs can have, rather than run without them.
+fn checked(table: Table<'static>) -> Table<'static> {
+    if let Some(rule) = table.first_for_patched() {
+        fail(b"rule ", &[rule.name(), b": only a program patched by procsys-patch can have it"]);
+    }
+    table
 }
 
 fn built_in(name: &[u8]) -> Table<'static> {

@@ -1,9 +1,11 @@
 //! One interposed call: the way through the hook that all of them take.
 
 use core::cell::Cell;
+use core::marker::PhantomData;
 use core::ptr::copy_nonoverlapping;
 
 use procsys_hook::{Before, Call, Kernel};
+use procsys_rules::sockets::{Carrier, MSGHDR, SOCKADDR_UN, carrier};
 use procsys_rules::{Table, calls};
 
 use crate::kernel::Raw;
@@ -11,8 +13,33 @@ use crate::libc::{errno, set_errno};
 use crate::redirect::{self, Meaning};
 use crate::{config, filter, pool, stack, trace};
 
+/// The one call whose replaced argument points on to another.
+const SENDMSG: usize = 46;
+
 /// Makes the call as libc would: -1 and errno for a failure.
-pub(crate) type Make<'a> = &'a dyn Fn(&Call) -> isize;
+///
+/// A closure without a table of functions (`dyn`), which would be relocations.
+#[derive(Clone, Copy)]
+pub(crate) struct Make<'a> {
+    closure: *const (),
+    call: unsafe fn(*const (), &Call) -> isize,
+    lives: PhantomData<&'a ()>,
+}
+
+impl<'a> Make<'a> {
+    pub(crate) fn by<F: Fn(&Call) -> isize>(closure: &'a F) -> Self {
+        unsafe fn call<F: Fn(&Call) -> isize>(closure: *const (), call: &Call) -> isize {
+            // SAFETY: `by` put the address of an `F` there, which still lives.
+            unsafe { (*closure.cast::<F>())(call) }
+        }
+        Self { closure: (&raw const *closure).cast(), call: call::<F>, lives: PhantomData }
+    }
+
+    pub(crate) fn make(self, call: &Call) -> isize {
+        // SAFETY: both fields are of one closure, which lives as long as this.
+        unsafe { (self.call)(self.closure, call) }
+    }
+}
 
 /// A call by number, with those arguments and zeros.
 #[inline(always)]
@@ -26,7 +53,11 @@ pub(crate) fn call(nr: usize, given: &[usize]) -> Call {
 
 /// Makes a call with what the rules say before and after it. Result and errno
 /// are as libc gives them.
-pub(crate) fn run(call: &Call, make: Make<'_>) -> isize {
+pub(crate) fn run<F: Fn(&Call) -> isize>(call: &Call, make: &F) -> isize {
+    run_by(call, Make::by(make))
+}
+
+fn run_by(call: &Call, make: Make<'_>) -> isize {
     if redirect::is_any()
         && let Some(meanings) = redirect::meanings(call)
         && let Some(result) = redirected(call, &meanings, make)
@@ -34,7 +65,7 @@ pub(crate) fn run(call: &Call, make: Make<'_>) -> isize {
         return result;
     }
     let before = errno();
-    settle(call, before, make(call))
+    settle(call, before, make.make(call))
 }
 
 /// As [`run`], where a redirect may mean a path of the call; `None` where none
@@ -64,7 +95,7 @@ fn redirected(call: &Call, meanings: &[Meaning; 6], make: Make<'_>) -> Option<is
         }
         procsys_hook::without_directories(call, &mut changed);
         trace::redirected(call, &changed);
-        result = settle(&changed, before, make(&changed));
+        result = settle(&changed, before, make.make(&changed));
     });
     Some(result)
 }
@@ -77,7 +108,14 @@ fn shown_before(table: Table<'_>, call: &Call, make: Make<'_>) -> Option<isize> 
     let mut held = pool::take()?;
     let mut decision = Before::Pass;
     held.run(|scratch| decision = procsys_hook::before(&Raw, table, scratch, call));
-    let Before::Replace(changed) = decision else { return None };
+    let changed = match decision {
+        Before::Pass => return None,
+        Before::Replace(changed) => changed,
+        Before::Answer(answer) => {
+            drop(held);
+            return Some(in_libcs_manner(answer));
+        }
+    };
     // The new paths are copied from the slot to the caller's stack: the call may
     // block, be cancelled or never come back, and the slot is needed by others.
     let lens = lengths(call, &changed);
@@ -93,9 +131,13 @@ fn shown_before(table: Table<'_>, call: &Call, make: Make<'_>) -> Option<isize> 
                 room = room.add(len);
             }
         }
+        if copied.nr == SENDMSG {
+            // SAFETY: the head of the message, copied with the name behind it.
+            unsafe { *(copied.args[1] as *mut usize) = copied.args[1] + MSGHDR };
+        }
         drop(held.take());
         trace::redirected(call, &copied);
-        result = settle(&copied, before, make(&copied));
+        result = settle(&copied, before, make.make(&copied));
     });
     Some(result)
 }
@@ -104,6 +146,15 @@ fn shown_before(table: Table<'_>, call: &Call, make: Make<'_>) -> Option<isize> 
 /// 0 for one that is as it was, and for descriptors.
 fn lengths(call: &Call, changed: &Call) -> [usize; 6] {
     let mut lens = [0; 6];
+    match carrier(call.nr) {
+        Some(Carrier::Given(address, _)) => {
+            if let Some(len) = lens.get_mut(usize::from(address)) {
+                *len = SOCKADDR_UN + 1;
+            }
+        }
+        Some(Carrier::GivenInMessage(_)) => lens[1] = MSGHDR + SOCKADDR_UN + 1,
+        _ => {}
+    }
     let shape = calls::shape(call.nr);
     for arg in shape.iter().flat_map(|s| s.paths).flatten().map(|a| usize::from(a.path)) {
         let (Some(before), Some(after)) = (call.args.get(arg), changed.args.get(arg)) else {
@@ -155,7 +206,11 @@ fn shown_to_the_hook(table: Table<'_>, call: &Call, before: i32, raw: isize) -> 
 
 /// A system call made without libc, in libc's manner.
 pub(crate) fn directly(call: &Call) -> isize {
-    let result = Raw.call(call.nr, call.args);
+    in_libcs_manner(Raw.call(call.nr, call.args))
+}
+
+/// -1 and errno for a failure.
+fn in_libcs_manner(result: isize) -> isize {
     if (-4095..0).contains(&result) {
         set_errno(-result as i32);
         return -1;

@@ -9,6 +9,7 @@ use core::arch::naked_asm;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use procsys_rules::reach::{MARKED_MODES, PROCFS_ROOT_MODE};
+use procsys_rules::sockets;
 
 use crate::function::{Function, STATES, State, how, look};
 use crate::{config, engine, libc, redirect, stack, trace};
@@ -53,7 +54,7 @@ macro_rules! load {
 }
 
 /// Where each function goes on: `r10` has its [`Function`], which has the same place
-/// in its section as its [`State`] in [`STATES`], and twice the size. `al` is 0 at each call of a next function: of variadic ones it is the number
+/// in its section as its [`State`] in [`STATES`], and the same size. `al` is 0 at each call of a next function: of variadic ones it is the number
 /// of vector registers used.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn with_registers() -> isize {
@@ -62,7 +63,6 @@ pub(crate) unsafe extern "C" fn with_registers() -> isize {
         "lea rax, [rip + __start_procsys_functions]",
         "mov r11, r10",
         "sub r11, rax",
-        "shr r11",
         "lea rax, [rip + {states}]",
         "add r11, rax",
         "mov eax, [r11 + 8]",
@@ -170,7 +170,7 @@ pub(crate) unsafe extern "C" fn with_registers() -> isize {
 /// once it is known what was asked for.
 #[cold]
 extern "C" fn resolve(function: &Function, state: &State) -> u32 {
-    let no_next = if function.next(state).address().is_some() { 0 } else { look::NO_NEXT };
+    let no_next = if function.next(state).is_some() { 0 } else { look::NO_NEXT };
     let how = match config::table() {
         Some(table) => how(function, table.reach(function.nr())),
         None => look::NEVER,
@@ -183,6 +183,9 @@ extern "C" fn resolve(function: &Function, state: &State) -> u32 {
 
 /// Whether one of the function's paths may be one of a redirect's.
 extern "C" fn may_be_redirected(function: &Function, given: &[usize; 6]) -> bool {
+    if let Some(carrier) = sockets::carrier(function.nr()) {
+        return redirect::may_name(carrier, given);
+    }
     function.paths().any(|(path, _)| given.get(path).is_some_and(|&p| redirect::may_concern(p)))
 }
 
@@ -204,7 +207,7 @@ unsafe fn call(function: &Function, address: usize, args: [usize; 6]) -> isize {
 
 /// A call that may have to be made with other paths, or without libc.
 extern "C" fn enter(function: &Function, state: &State, given: &[usize; 6]) -> isize {
-    let next = function.next(state).address();
+    let next = function.next(state);
     if let Some(address) = next
         && let Some((position, directory, new)) = redirect::one(function, given)
     {

@@ -3,6 +3,7 @@
 
 use core::arch::naked_asm;
 use core::ffi::c_int;
+use core::marker::PhantomData;
 
 use procsys_hook::Call;
 
@@ -34,11 +35,42 @@ macro_rules! make {
     }};
 }
 
+/// Makes an exec with an environment. As [`engine::Make`], without a table.
+#[derive(Clone, Copy)]
+struct Exec<'a> {
+    closure: *const (),
+    call: unsafe fn(*const (), &Call, List) -> c_int,
+    lives: PhantomData<&'a ()>,
+}
+
+impl<'a> Exec<'a> {
+    fn by<F: Fn(&Call, List) -> c_int>(closure: &'a F) -> Self {
+        unsafe fn call<F: Fn(&Call, List) -> c_int>(
+            f: *const (),
+            call: &Call,
+            envp: List,
+        ) -> c_int {
+            // SAFETY: `by` put the address of an `F` there, which still lives.
+            unsafe { (*f.cast::<F>())(call, envp) }
+        }
+        Self { closure: (&raw const *closure).cast(), call: call::<F>, lives: PhantomData }
+    }
+
+    fn make(self, call: &Call, envp: List) -> c_int {
+        // SAFETY: both fields are of one closure, which lives as long as this.
+        unsafe { (self.call)(self.closure, call, envp) }
+    }
+}
+
 /// An exec of `path` (an argument of the call made by `make`) with `envp` completed.
-fn exec(call: &Call, envp: List, make: &dyn Fn(&Call, List) -> c_int) -> c_int {
+fn exec<F: Fn(&Call, List) -> c_int>(call: &Call, envp: List, make: &F) -> c_int {
+    exec_by(call, envp, Exec::by(make))
+}
+
+fn exec_by(call: &Call, envp: List, make: Exec<'_>) -> c_int {
     let mut result = -1;
     travel::completed(envp, &mut |envp| {
-        result = engine::run(call, &|call| make(call, envp) as isize) as c_int;
+        result = engine::run(call, &|call| make.make(call, envp) as isize) as c_int;
     });
     result
 }
@@ -101,9 +133,13 @@ unsafe extern "C" fn execveat(
 }
 
 /// posix_spawn and posix_spawnp give the errno as their result.
-fn spawn(call: &Call, envp: List, make: &dyn Fn(&Call, List) -> c_int) -> c_int {
+fn spawn<F: Fn(&Call, List) -> c_int>(call: &Call, envp: List, make: &F) -> c_int {
+    spawn_by(call, envp, Exec::by(make))
+}
+
+fn spawn_by(call: &Call, envp: List, make: Exec<'_>) -> c_int {
     let before = errno();
-    let result = exec(call, envp, &|call, envp| match make(call, envp) {
+    let result = exec(call, envp, &|call, envp| match make.make(call, envp) {
         0 => 0,
         error => {
             set_errno(error);

@@ -4,24 +4,22 @@
 use procsys_hook::{Call, TMPFS_MAGIC};
 use procsys_rules::calls::{Question, SHAPES, Shape};
 use procsys_rules::reach::{MARKED_MODES, PROCFS_ROOT_MODE, STAT_MODE, STATX_MODE};
+use procsys_rules::sockets::{self, Carrier};
 use procsys_rules::table::{Kind, Table};
 use procsys_rules::{errno, path};
 
-/// For each call number one more than its place among the shapes, or 0: they
-/// are asked for at every call.
-static PLACES: [u8; 512] = {
-    let mut places = [0; 512];
-    let mut i = 0;
+const _: () = {
+    let mut i = 1;
     while i < SHAPES.len() {
-        places[SHAPES[i].nr as usize] = i as u8 + 1;
+        assert!(SHAPES[i - 1].nr < SHAPES[i].nr, "the shapes are in the order of their numbers");
         i += 1;
     }
-    places
 };
 
-/// As [`procsys_rules::calls::shape`], without a search.
+/// As [`procsys_rules::calls::shape`], by halves.
 pub(crate) fn shape(nr: usize) -> Option<&'static Shape> {
-    SHAPES.get(usize::from(*PLACES.get(nr)?).checked_sub(1)?)
+    let place = SHAPES.binary_search_by(|shape| usize::from(shape.nr).cmp(&nr)).ok()?;
+    SHAPES.get(place)
 }
 
 /// Whether a rule can concern this failure.
@@ -77,6 +75,13 @@ fn last_component(call: &Call, error: u8) -> Tail {
 
 /// Whether a rule can concern this success.
 pub(crate) fn success(call: &Call) -> bool {
+    match sockets::carrier(call.nr) {
+        Some(Carrier::Received(address, _)) => {
+            return call.args.get(usize::from(address)) != Some(&0);
+        }
+        Some(Carrier::ReceivedInMessage(_)) => return true,
+        _ => {}
+    }
     let (buffer, offset) = match shape(call.nr).map(|s| s.question) {
         Some(Question::Stat(buffer) | Question::StatAt(buffer, _)) => (buffer, STAT_MODE),
         Some(Question::Statx(buffer, _)) => (buffer, STATX_MODE),

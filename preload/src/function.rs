@@ -13,7 +13,7 @@ use procsys_hook::Call;
 use procsys_rules::calls::{SHAPES, Shape};
 use procsys_rules::reach::{After, Reach};
 
-use crate::next::{Name, Next};
+use crate::next;
 
 /// Where an argument of the system call comes from, in a byte: what it is, and
 /// the position among the function's arguments or in [`FIXED`].
@@ -40,9 +40,9 @@ const fn fixed(value: i16) -> Source {
 }
 
 /// One function. All of them lie in one section, in a row; so do the [`State`]s.
-#[repr(C, align(32))]
+/// Its name is that of its symbol ([`next::exported_name`]).
+#[repr(C, align(16))]
 pub(crate) struct Function {
-    name: Name<20>,
     nr: u16,
     returns_int: bool,
     sources: [Source; 6],
@@ -100,7 +100,6 @@ const fn paths(nr: u16, sources: &[Source; 6]) -> [Path; 2] {
 impl Function {
     /// From a line of [`interpose!`]; a wrong one does not compile.
     pub(crate) const fn new(
-        name: &str,
         ret: &str,
         nr: u16,
         args: &[(&str, &str)],
@@ -131,7 +130,7 @@ impl Function {
             (at, i) = (at + 1, i + 1);
         }
         let returns_int = same(ret, "i32");
-        Self { name: Name::new(name), nr, returns_int, sources, paths: paths(nr, &sources) }
+        Self { nr, returns_int, sources, paths: paths(nr, &sources) }
     }
 
     /// The number of the system call that it is.
@@ -139,9 +138,9 @@ impl Function {
         usize::from(self.nr)
     }
 
-    /// Its next definition, whose address is kept in `state`.
-    pub(crate) fn next<'a>(&'a self, state: &'a State) -> Next<'a> {
-        Next::of(self.name.text(), &state.next)
+    /// The address of its next definition, kept in `state`.
+    pub(crate) fn next(&self, state: &State) -> Option<usize> {
+        next::kept(&state.next, || next::exported_name(core::ptr::from_ref(self) as usize))
     }
 
     /// What it returned, as a whole word.
@@ -194,7 +193,7 @@ pub(crate) static STATES: [State; MOST] = [const { State::new() }; MOST];
 /// What is known of a function once it has been called: zeros until then.
 #[repr(C)]
 pub(crate) struct State {
-    /// Its next definition (see [`Next`]).
+    /// Its next definition (see [`next::kept`]).
     next: AtomicUsize,
     /// When its calls are looked at: the bits of [`look`], the buffer's offset
     /// among the saved arguments, that of the mode in the buffer.
@@ -239,7 +238,8 @@ pub(crate) fn how(function: &Function, reach: Reach) -> u32 {
         After::Nothing => how,
         // A success by a number is about what was noted at start: nothing here.
         After::Failure | After::FailureOrWord(..) => how | look::FAILURE,
-        After::Always => how | look::FAILURE | look::ALWAYS,
+        // Whether the argument is given is asked of the answer (filter.rs).
+        After::Always | After::AlwaysWith(_) => how | look::FAILURE | look::ALWAYS,
         After::FailureOrMode(buffer, offset) => {
             let source = function.sources.get(usize::from(buffer)).copied().unwrap_or(0);
             let saved_at = u32::from(source % 8) * 8;
@@ -259,7 +259,6 @@ macro_rules! interpose {
         unsafe extern "C" fn $name() -> isize {
             #[unsafe(link_section = "procsys_functions")]
             static FUNCTION: $crate::function::Function = $crate::function::Function::new(
-                stringify!($name),
                 stringify!($ret),
                 $nr,
                 &[$((stringify!($arg), stringify!($type))),*],
@@ -277,5 +276,5 @@ macro_rules! interpose {
 
 pub(crate) use interpose;
 
-const _: () = assert!(size_of::<Function>() == 32 && size_of::<State>() == 16);
+const _: () = assert!(size_of::<Function>() == 16 && size_of::<State>() == 16);
 const _: () = assert!(core::mem::offset_of!(State, how) == 8);

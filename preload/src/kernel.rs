@@ -7,11 +7,10 @@ pub(crate) use raw::Raw;
 
 use procsys_hook::{Kept, Notes};
 
-/// What the hook keeps of the first rules of the table.
-static KEPT: [Kept; 128] = [const { Kept::new() }; 128];
-
+/// The library keeps no emulated file open to open it again quicker: the code for
+/// it takes room that it does not have.
 fn kept() -> &'static [Kept] {
-    &KEPT
+    &[]
 }
 
 /// The library keeps no notes: it is not there before a program's first

@@ -33,6 +33,7 @@ mod pool;
 mod readable;
 mod realpath;
 mod redirect;
+mod socket;
 mod stack;
 mod stats;
 mod streams;

@@ -48,6 +48,8 @@ struct Symbol {
 /// before COUNT says how many there are.
 static LIST: Early<[Object; OBJECTS]> = Early::new([Object { base: 0, dynamic: 0 }; OBJECTS]);
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Ourselves.
+static OWN: Early<Object> = Early::new(Object { base: 0, dynamic: 0 });
 /// How many of them come before ours: the program, and libraries preloaded before.
 static BEFORE: AtomicUsize = AtomicUsize::new(0);
 
@@ -60,11 +62,11 @@ fn objects(after_ours: bool) -> &'static [Object] {
 
 /// A function's name in place, ended by NUL: a pointer to it would be a
 /// relocation of the library's, and there are many.
-pub(crate) struct Name<const N: usize = 24>([u8; N]);
+pub(crate) struct Name([u8; 24]);
 
-impl<const N: usize> Name<N> {
+impl Name {
     pub(crate) const fn new(text: &str) -> Self {
-        let (text, mut name, mut i) = (text.as_bytes(), [0; N], 0);
+        let (text, mut name, mut i) = (text.as_bytes(), [0; 24], 0);
         assert!(text.len() < name.len());
         while i < text.len() {
             name[i] = text[i];
@@ -101,21 +103,65 @@ impl<'a> Next<'a> {
     /// Its address; `None` where no library has it.
     #[inline]
     pub(crate) fn address(&self) -> Option<usize> {
-        match self.found.load(Ordering::Relaxed) {
-            0 => self.look(),
-            MISSING => None,
-            found => Some(found),
-        }
+        kept(self.found, || Some(self.name))
     }
+}
 
-    #[cold]
-    fn look(&self) -> Option<usize> {
-        if COUNT.load(Ordering::Acquire) == 0 {
-            note_objects();
+/// The address that is kept in `found`, looked for by its name if that is 0.
+#[inline]
+pub(crate) fn kept<'a>(
+    found: &AtomicUsize,
+    name: impl FnOnce() -> Option<&'a [u8]>,
+) -> Option<usize> {
+    match found.load(Ordering::Relaxed) {
+        0 => {
+            note_objects_once();
+            look(found, name()?)
         }
-        let found = objects(true).iter().find_map(|o| o.find(self.name, STT_FUNC));
-        self.found.store(found.unwrap_or(MISSING), Ordering::Relaxed);
-        found
+        MISSING => None,
+        address => Some(address),
+    }
+}
+
+#[cold]
+fn look(found: &AtomicUsize, name: &[u8]) -> Option<usize> {
+    let address = objects(true).iter().find_map(|o| o.find(name, STT_FUNC));
+    found.store(address.unwrap_or(MISSING), Ordering::Relaxed);
+    address
+}
+
+/// Calls come before our own start from libraries that start before.
+fn note_objects_once() {
+    if COUNT.load(Ordering::Acquire) == 0 {
+        note_objects();
+    }
+}
+
+/// The name, with NUL, under which the library exports a function of its lists:
+/// that of the symbol whose code starts with `lea r10, [rip + FUNCTION]`
+/// ([`crate::function::interpose`]). So the names are in the file but once.
+pub(crate) fn exported_name(function: usize) -> Option<&'static [u8]> {
+    const LEA_R10_RIP: [u8; 3] = [0x4c, 0x8d, 0x15];
+    const LEN: usize = 7;
+    // SAFETY: our own tables; the table of versions follows the symbols, one for
+    // each (preload/.cargo/config.toml names the linker; `preload_library` checks).
+    unsafe {
+        let tables = Tables::read(OWN.get())?;
+        let count = (tables.versions as usize - tables.symbols as usize) / size_of::<Symbol>();
+        (1..count).find_map(|index| {
+            let symbol = &*tables.symbols.add(index);
+            if symbol.section == 0 {
+                return None;
+            }
+            let code = tables.base.wrapping_add(symbol.value) as *const u8;
+            if code.cast::<[u8; 3]>().read() != LEA_R10_RIP {
+                return None;
+            }
+            let distance = code.add(LEA_R10_RIP.len()).cast::<i32>().read_unaligned();
+            let is_it = (code as usize + LEN).wrapping_add_signed(distance as isize) == function;
+            let name = tables.strings.add(symbol.name as usize);
+            is_it.then(|| core::slice::from_raw_parts(name, libc::bytes(name).len() + 1))
+        })
     }
 }
 
@@ -214,15 +260,21 @@ unsafe extern "C" fn note(info: *mut u8, _size: usize, data: *mut u8) -> c_int {
     let holds_us = headers.iter().any(|h| {
         h.kind == PT_LOAD && own.wrapping_sub(info.base.wrapping_add(h.address)) < h.memory
     });
-    if holds_us {
+    let dynamic = headers.iter().find(|h| h.kind == PT_DYNAMIC);
+    let object = |dynamic: &Header| Object {
+        base: info.base,
+        dynamic: info.base.wrapping_add(dynamic.address),
+    };
+    if let (true, Some(dynamic)) = (holds_us, dynamic) {
         state.before = state.count;
+        // SAFETY: as below.
+        *unsafe { OWN.set() } = object(dynamic);
         return 0;
     }
-    let dynamic = headers.iter().find(|h| h.kind == PT_DYNAMIC);
     if let Some(dynamic) = dynamic {
         // SAFETY: only this thread is here, before main.
         if let Some(place) = unsafe { LIST.set() }.get_mut(state.count) {
-            *place = Object { base: info.base, dynamic: info.base.wrapping_add(dynamic.address) };
+            *place = object(dynamic);
             state.count += 1;
         }
     }

@@ -34,7 +34,7 @@ static SHOWN: [u64; 8] = {
         bits[nr / 64] |= 1 << (nr % 64);
         i += 1;
     }
-    let plain = [16, 157, 272, 308, 430, 436];
+    let plain = [16, 42, 43, 44, 45, 46, 47, 49, 51, 52, 157, 272, 288, 308, 430, 436];
     let mut i = 0;
     while i < plain.len() {
         bits[plain[i] / 64] |= 1 << (plain[i] % 64);

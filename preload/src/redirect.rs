@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use procsys_hook::{Call, PATH_MAX};
 use procsys_rules::path;
+use procsys_rules::sockets::{self, Carrier};
 use procsys_rules::table::{Kind, Table};
 
 use crate::early::Early;
@@ -111,6 +112,21 @@ pub(crate) fn may_concern(address: usize) -> bool {
         .any(|redirect| !matches!(scan(address, end, redirect.last), Scan::Without))
 }
 
+/// Whether a call carries an address that may be the path of a socket. Its arguments
+/// are those of the function.
+pub(crate) fn may_name(carrier: Carrier, given: &[usize; 6]) -> bool {
+    let arg = |position: u8| given.get(usize::from(position)).copied().unwrap_or(0);
+    match carrier {
+        Carrier::Given(address, _) => arg(address) != 0,
+        Carrier::GivenInMessage(message) => start(arg(message)).is_some_and(|end| {
+            // SAFETY: memory that can be read. The first word is the name's address.
+            end - arg(message) < 8 || unsafe { *(arg(message) as *const usize) } != 0
+        }),
+        Carrier::Asked(..) => true,
+        Carrier::Received(..) | Carrier::ReceivedInMessage(_) => false,
+    }
+}
+
 /// The end of the memory in which a path starts; `None` for a bad pointer.
 fn start(address: usize) -> Option<usize> {
     if address == 0 { None } else { readable::end(address) }
@@ -173,6 +189,9 @@ pub(crate) fn one(
 pub(crate) fn meanings(call: &Call) -> Option<[Meaning; 6]> {
     let mut all = [Meaning::Other; 6];
     let mut is_any = false;
+    if sockets::carrier(call.nr).is_some_and(|carrier| may_name(carrier, &call.args)) {
+        return Some([Meaning::Unknown; 6]);
+    }
     let paths = filter::shape(call.nr)?.paths;
     for arg in paths.into_iter().flatten().map(|arg| usize::from(arg.path)) {
         if let (Some(place), Some(&address)) = (all.get_mut(arg), call.args.get(arg)) {

@@ -4,7 +4,7 @@ use core::cell::Cell;
 
 use procsys_hook::Call;
 
-use crate::engine::{self, call};
+use crate::engine::{self, Make, call};
 use crate::libc::{self, errno, set_errno};
 use crate::next::{Next, next};
 
@@ -29,19 +29,21 @@ fn flags(mode: &[u8]) -> usize {
     access | create | if has(b'x') { 0o200 } else { 0 } | if has(b'e') { 0o2_000_000 } else { 0 }
 }
 
-/// Opens by `make`, which gives an object of libc or null; where the hook gives
-/// a descriptor in its place, `wrap` makes an object of it.
-fn open(call: &Call, make: &dyn Fn(&Call) -> *mut u8, wrap: &dyn Fn(i32) -> *mut u8) -> *mut u8 {
-    let object = Cell::new(core::ptr::null_mut());
+/// Opens by `make`, which gives the address of an object of libc, or 0. Where the
+/// hook gives a descriptor in its place, a stream of that mode is made of it.
+fn open(call: &Call, make: Make<'_>, mode: Option<*const u8>) -> *mut u8 {
+    let object = Cell::new(0);
     let result = engine::run(call, &|call| {
-        object.set(make(call));
-        if object.get().is_null() { -1 } else { 0 }
+        object.set(make.make(call));
+        if object.get() == 0 { -1 } else { 0 }
     });
-    if !object.get().is_null() || result < 0 {
-        return object.get();
+    let (object, Some(mode)) = (object.get(), mode) else { return object.get() as *mut u8 };
+    if object != 0 || result < 0 {
+        return object as *mut u8;
     }
     let before = errno();
-    let wrapped = wrap(result as i32);
+    // SAFETY: a new descriptor and the program's mode.
+    let wrapped = unsafe { fdopen(result as i32, mode) };
     if !wrapped.is_null() {
         set_errno(before);
     }
@@ -66,16 +68,15 @@ fn fopen_by(next: &Next<'_>, path: usize, mode: *const u8) -> *mut u8 {
     let flags = flags(unsafe { libc::bytes(mode) });
     let call = call(OPENAT, &[AT_FDCWD, path, flags, 0o666]);
     let make = |call: &Call| {
-        let Some(address) = next.address() else { return core::ptr::null_mut() };
+        let Some(address) = next.address() else { return 0 };
         // SAFETY: the loader's tables have fopen there.
         unsafe {
-            let next: unsafe extern "C" fn(usize, *const u8) -> *mut u8 =
+            let next: unsafe extern "C" fn(usize, *const u8) -> isize =
                 core::mem::transmute(address);
             next(call.args[1], mode)
         }
     };
-    // SAFETY: a new descriptor and the program's mode.
-    open(&call, &make, &|fd| unsafe { fdopen(fd, mode) })
+    open(&call, Make::by(&make), Some(mode))
 }
 
 #[unsafe(no_mangle)]
@@ -157,13 +158,13 @@ unsafe extern "C" fn opendir(path: usize) -> *mut u8 {
     let next = next!("opendir");
     let call = call(OPENAT, &[AT_FDCWD, path, O_DIRECTORY_CLOEXEC]);
     let make = |call: &Call| {
-        let Some(address) = next.address() else { return core::ptr::null_mut() };
+        let Some(address) = next.address() else { return 0 };
         // SAFETY: the loader's tables have opendir there.
         unsafe {
-            let next: unsafe extern "C" fn(usize) -> *mut u8 = core::mem::transmute(address);
+            let next: unsafe extern "C" fn(usize) -> isize = core::mem::transmute(address);
             next(call.args[1])
         }
     };
     // An emulated file is no directory: the hook gives no descriptor for one.
-    open(&call, &make, &|_| core::ptr::null_mut())
+    open(&call, Make::by(&make), None)
 }

@@ -16,6 +16,7 @@ pub mod errno;
 mod names;
 pub mod path;
 pub mod reach;
+pub mod sockets;
 pub mod table;
 
 #[cfg(feature = "toml")]

@@ -2,6 +2,7 @@
 
 use crate::calls::{self, Question};
 use crate::path;
+use crate::sockets::{Carrier, carrier};
 use crate::table::{ANY_CALL, FileKind, Kind, Op, Probe, Rule, Table, Write};
 
 /// What must be looked at once the kernel has answered.
@@ -19,6 +20,8 @@ pub enum After {
     /// Failures, and successes with this 16-bit number in what an argument points
     /// to: the argument, the offset, the number.
     FailureOrWord(u8, u8, u16),
+    /// Every answer, if this argument is not 0.
+    AlwaysWith(u8),
     /// Every answer.
     Always,
 }
@@ -65,14 +68,13 @@ impl Table<'_> {
     /// Whether the rules ask for more than the small hook has (hook/Cargo.toml,
     /// feature `whole`). What is not known to be in the small one needs the whole.
     pub fn needs_whole(&self) -> bool {
-        !self.rules().all(|rule| match rule.kind() {
-            Some(Kind::Emulate) => is_small_emulation(rule),
-            Some(Kind::Retry | Kind::Ignore | Kind::ReportErrno) => {
-                rule.when().all(|clause| clause.op != Op::File)
-            }
-            Some(Kind::ReportProcfsRoot) => true,
-            _ => false,
-        })
+        !self.rules().all(is_small)
+    }
+
+    /// The first rule that only a patched program can have: libprocsys.so has the
+    /// small hook and redirects.
+    pub fn first_for_patched(&self) -> Option<Rule<'_>> {
+        self.rules().find(|&rule| rule.kind() != Some(Kind::Redirect) && !is_small(rule))
     }
 
     /// When the hook looks at the call with this number.
@@ -87,8 +89,9 @@ impl Table<'_> {
                 }
                 Kind::Emulate => emulation(nr),
                 Kind::Redirect => {
-                    reach.before |= calls::shape(nr).is_some_and(|s| s.paths[0].is_some());
-                    After::Nothing
+                    let (before, after) = redirection(nr);
+                    reach.before |= before;
+                    after
                 }
                 Kind::ReportProcfsRoot => mode_of(nr),
                 Kind::ReportTrustedOvermount => {
@@ -116,6 +119,18 @@ impl Table<'_> {
     }
 }
 
+/// Whether the small hook has what the rule asks for.
+fn is_small(rule: Rule<'_>) -> bool {
+    match rule.kind() {
+        Some(Kind::Emulate) => is_small_emulation(rule),
+        Some(Kind::Retry | Kind::Ignore | Kind::ReportErrno) => {
+            rule.when().all(|clause| clause.op != Op::File)
+        }
+        Some(Kind::ReportProcfsRoot) => true,
+        _ => false,
+    }
+}
+
 /// Whether the small hook can emulate the file.
 fn is_small_emulation(rule: Rule<'_>) -> bool {
     rule.write() != Write::Remember
@@ -131,9 +146,23 @@ impl After {
             After::Nothing => 0,
             After::Failure => 1,
             After::FailureOrMode(..) | After::FailureOrWord(..) => 2,
-            After::Always => 3,
+            After::AlwaysWith(_) => 3,
+            After::Always => 4,
         };
         if rank(other) > rank(self) { other } else { self }
+    }
+}
+
+/// Whether a redirect is asked before the call, and what of its answer is looked at.
+fn redirection(nr: usize) -> (bool, After) {
+    let named = calls::shape(nr).is_some_and(|s| s.paths[0].is_some());
+    match carrier(nr) {
+        None => (named, After::Nothing),
+        Some(Carrier::Received(address, _)) => (false, After::AlwaysWith(address)),
+        Some(Carrier::ReceivedInMessage(_)) => (false, After::Always),
+        Some(Carrier::Given(..) | Carrier::GivenInMessage(_) | Carrier::Asked(..)) => {
+            (true, After::Nothing)
+        }
     }
 }
 

@@ -99,8 +99,10 @@ impl Program {
             let before = self.open_descriptors();
             let decided = self.before(&call);
             assert_eq!(before, self.open_descriptors(), "the hook left a descriptor");
-            if let Before::Replace(other) = decided {
-                return self.kernel.answer(other.nr, other.args);
+            match decided {
+                Before::Pass => {}
+                Before::Replace(other) => return self.kernel.answer(other.nr, other.args),
+                Before::Answer(answer) => return answer,
             }
         }
         let result = self.kernel.answer(nr, args);
@@ -112,6 +114,7 @@ impl Program {
                 result < 0 || self.has_marked_mode(args[usize::from(buffer)], at)
             }
             After::FailureOrWord(..) => panic!("no rule of these tests reaches so"),
+            After::AlwaysWith(arg) => args[usize::from(arg)] != 0,
             After::Always => true,
         };
         let (asked, stored) = (self.kernel.made.borrow().len(), self.kernel.stored.borrow().len());

@@ -121,6 +121,14 @@ impl Code {
         self.raw(&[0x0f, 0xb7, 0x48 | register, offset]);
     }
 
+    /// `mov %ARGUMENT, %rcx`, of a system call's argument.
+    pub(super) fn mov_rcx_argument(&mut self, argument: u8) {
+        // rdi rsi rdx r10 r8 r9: REX.R and the register's three bits.
+        let (rex, register) =
+            [(0x48, 7), (0x48, 6), (0x48, 2), (0x4c, 2), (0x4c, 0), (0x4c, 1)][argument as usize];
+        self.raw(&[rex, 0x89, 0xc1 | register << 3]);
+    }
+
     /// `syscall`
     pub(super) fn syscall(&mut self) {
         self.raw(&[0x0f, 0x05]);

@@ -4,6 +4,7 @@
 //! stack. Only a failure, or a success that may be wrong, takes the slow path.
 
 use procsys_rules::reach::{After, Reach};
+use procsys_rules::sockets::{Carrier, carrier};
 
 use super::code::{Code, Label};
 use super::segment::Anchors;
@@ -82,7 +83,7 @@ pub(super) fn write(
     tails: Option<&mut Tails>,
 ) {
     if reach.before && make != Make::Made {
-        ask_before(code, anchors, descriptors, done);
+        ask_before(code, anchors, descriptors, done, Some(nr));
     }
     make.write(code);
     if let Some(fork) = fork(nr) {
@@ -96,6 +97,15 @@ pub(super) fn write(
     if reach.after == After::Always {
         code.lea_r11(descriptor);
         return code.jmp_to(anchors.slow);
+    }
+    if let After::AlwaysWith(argument) = reach.after {
+        let without = code.label();
+        code.mov_rcx_argument(argument);
+        code.jrcxz(without);
+        code.lea_r11(descriptor);
+        code.jmp_to(anchors.slow);
+        code.bind(without);
+        return code.jmp(done);
     }
     if let Some(tails) = tails {
         let tail = tails.find(code, reach);
@@ -113,14 +123,20 @@ pub(super) fn write(
 }
 
 /// Writes the way through the hook before the call is made; it goes on here, or
-/// at `done` when the hook made another call in its place.
+/// at `done` when the hook made another call in its place. With a number, a call
+/// that names no socket is passed.
 pub(super) fn ask_before(
     code: &mut Code,
     anchors: &Anchors,
     descriptors: &mut Vec<Descriptor>,
     done: Label,
+    nr: Option<u32>,
 ) {
     let (label, resume) = (code.label(), code.label());
+    if let Some(Carrier::Given(address, _)) = nr.and_then(|nr| carrier(nr as usize)) {
+        code.mov_rcx_argument(address);
+        code.jrcxz(resume);
+    }
     code.lea_r11(label);
     code.jmp_to(anchors.slow);
     code.bind(resume);

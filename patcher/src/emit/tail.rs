@@ -74,7 +74,8 @@ pub(super) fn if_odd(code: &mut Code, anchors: &Anchors, reach: Reach, slow: Lab
             code.lea_ecx_minus(u32::from(word));
             code.jrcxz(slow);
         }
-        After::Nothing | After::Failure | After::Always => {}
+        // The last two take the slow path by themselves (dispatch.rs).
+        After::Nothing | After::Failure | After::AlwaysWith(_) | After::Always => {}
     }
     if reach.armed {
         let (idle, notes) = (code.label(), code.label_at(anchors.notes));

@@ -80,7 +80,11 @@ pub(super) fn write(
     moved(code, detour.before())?;
     if detour.form == Form::First {
         let done = *first.insert(code.label());
-        dispatch::ask_before(code, anchors, &mut descriptors, done);
+        let nr = match &detour.number {
+            Number::OneOf(all) if let [nr] = all[..] => Some(nr),
+            _ => None,
+        };
+        dispatch::ask_before(code, anchors, &mut descriptors, done, nr);
         code.jmp_to(detour.site.address);
         dispatch::write_descriptors(code, descriptors);
         return Ok(());
@@ -92,7 +96,7 @@ pub(super) fn write(
         None => code.label(),
     };
     if options.every_call && detour.form != Form::After {
-        dispatch::ask_before(code, anchors, &mut descriptors, done);
+        dispatch::ask_before(code, anchors, &mut descriptors, done, None);
     }
     match &detour.number {
         Number::OneOf(all) if all.iter().all(|&nr| special.find(nr).is_none()) => {
