@@ -121,6 +121,7 @@ procsys_decide:
     jmp *S_NEXT(%rbx)
 
     .globl procsys_replace
+    .type procsys_replace,@function
 procsys_replace:
     mov S_ARGS + 0(%rbx), %rdi
     mov S_ARGS + 8(%rbx), %rsi
@@ -139,6 +140,7 @@ procsys_replace:
     movl $1, S_STAGE(%rbx)
     jmp procsys_decide
 
+    .size procsys_replace, . - procsys_replace
     .globl procsys_finish
 procsys_finish:
     mov %rbx, %rcx

@@ -2,6 +2,7 @@
 
 mod code;
 mod dispatch;
+mod frames;
 mod needed;
 mod output;
 mod pieces;

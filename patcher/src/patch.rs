@@ -163,7 +163,7 @@ pub fn derive<T, W: Written>(
         let digest = digest.join().map_err(|_| Error::Io("the digest could not be made".into()));
         let (digest, sums) = digest?;
         let purpose = Purpose { table, input: digest, options };
-        let mut output = emit::write(&image, &purpose, &detours)?;
+        let mut output = emit::write(&image, &functions, &purpose, &detours)?;
         locator::seal(&mut output.pieces, sums);
         let written = write(&output.pieces)?;
         verify::check(&image, &purpose, &output, &written, &detours)?;

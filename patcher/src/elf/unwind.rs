@@ -1,6 +1,9 @@
 //! Function ranges from `.eh_frame`: what a stripped C program still says.
 
-use gimli::{BaseAddresses, CieOrFde, EhFrame, LittleEndian, UnwindSection};
+use gimli::{
+    BaseAddresses, CfaRule, CieOrFde, EhFrame, FrameDescriptionEntry, LittleEndian, ReaderOffset,
+    Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow,
+};
 use object::LittleEndian as LE;
 use object::elf::PT_GNU_EH_FRAME;
 
@@ -46,4 +49,87 @@ fn eh_frame<'a>(image: &Image<'a>) -> Option<(u64, &'a [u8])> {
     let relative = i32::from_le_bytes(*header.get(4..)?.first_chunk()?);
     let address = (start + 4).wrapping_add_signed(i64::from(relative));
     Some((address, image.at(address)?))
+}
+
+type Fde<'a> = FrameDescriptionEntry<gimli::EndianSlice<'a, LittleEndian>>;
+
+/// What unwind information says at one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The register from which the canonical frame address counts, in DWARF's numbering.
+    pub register: u8,
+    /// Its distance in bytes.
+    pub offset: u64,
+    /// Registers saved in the frame, and how many words below that address.
+    pub saved: Vec<(u8, u64)>,
+}
+
+impl Default for Row {
+    /// As at a function's first instruction: rsp + 8.
+    fn default() -> Self {
+        Self { register: 7, offset: 8, saved: Vec::new() }
+    }
+}
+
+/// Room for one function's rows: more registers than there are, and as many rows
+/// kept to come back to as compilers use.
+struct OnStack;
+
+impl<T: ReaderOffset> UnwindContextStorage<T> for OnStack {
+    type Rules = [(Register, RegisterRule<T>); 192];
+    type Stack = [UnwindTableRow<T, Self>; 4];
+}
+
+/// The unwind information of a file.
+pub struct Rows<'a> {
+    section: Option<EhFrame<gimli::EndianSlice<'a, LittleEndian>>>,
+    bases: BaseAddresses,
+    /// In ascending order of address.
+    all: Vec<(u64, Fde<'a>)>,
+}
+
+impl<'a> Rows<'a> {
+    /// Reads `.eh_frame`.
+    pub fn read(image: &Image<'a>) -> Self {
+        let mut rows = Self { section: None, bases: BaseAddresses::default(), all: Vec::new() };
+        let Some((address, bytes)) = eh_frame(image) else { return rows };
+        let section = EhFrame::new(bytes, LittleEndian);
+        let text = image.code().next().map_or(0, |(start, _)| start);
+        rows.bases = BaseAddresses::default().set_eh_frame(address).set_text(text);
+        let mut entries = section.entries(&rows.bases);
+        while let Ok(Some(entry)) = entries.next() {
+            let CieOrFde::Fde(partial) = entry else { continue };
+            if let Ok(fde) = partial.parse(EhFrame::cie_from_offset) {
+                rows.all.push((fde.initial_address(), fde));
+            }
+        }
+        rows.all.sort_by_key(|(start, _)| *start);
+        rows.section = Some(section);
+        rows
+    }
+
+    /// The row of an address; `None` where there is none that plain numbers say.
+    pub fn at(&self, address: u64) -> Option<Row> {
+        let index = self.all.partition_point(|(start, _)| *start <= address).checked_sub(1)?;
+        let fde = &self.all[index].1;
+        let mut context = UnwindContext::<usize, OnStack>::new_in();
+        let section = self.section.as_ref()?;
+        let row = fde.unwind_info_for_address(section, &self.bases, &mut context, address).ok()?;
+        let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else { return None };
+        let register = u8::try_from(register.0).ok()?;
+        let mut found = Row { register, offset: u64::try_from(*offset).ok()?, saved: Vec::new() };
+        for (register, rule) in row.registers() {
+            let RegisterRule::Offset(offset) = rule else { return None };
+            let words =
+                u64::try_from(offset.checked_neg()? / 8).ok().filter(|_| offset % 8 == 0)?;
+            match u8::try_from(register.0).ok().filter(|r| *r < 64)? {
+                // The return address is where it always is, or nothing is known.
+                16 if words == 1 => {}
+                16 => return None,
+                register => found.saved.push((register, words)),
+            }
+        }
+        found.saved.sort_unstable();
+        Some(found)
+    }
 }

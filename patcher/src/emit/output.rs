@@ -15,6 +15,7 @@ use crate::elf::image::Segment;
 use crate::error::Error;
 use crate::patch::Options;
 use crate::plan::{Detour, Form, JUMP, cancel};
+use crate::scan::Functions;
 use crate::shim::{HEADER_START, SLOTS_SIZE, Shim};
 
 const PAGE: u64 = 4096;
@@ -74,6 +75,7 @@ impl<'a> Edits<'a> {
 /// [`Error::Input`] when the file has no room for a segment or a header.
 pub fn write<'a>(
     image: &Image<'a>,
+    functions: &Functions<'_>,
     purpose: &Purpose<'_>,
     detours: &[Detour<'_>],
 ) -> Result<Output<'a>, Error> {
@@ -118,7 +120,7 @@ pub fn write<'a>(
     if place.room == Room::Segment {
         pieces.set(table as usize, bytes_of_slice(&headers));
     }
-    let tail = sections::tail(image, &contents, &undo, &place);
+    let tail = sections::tail(image, functions, detours, &contents, &undo, &place);
     pieces.append(&tail.bytes);
     header.e_shoff = U64::new(LE, tail.headers);
     header.e_shnum.set(LE, tail.count);

@@ -9,11 +9,14 @@ use object::elf::{
 use object::pod::bytes_of;
 use object::{U16, U32, U64};
 
+use super::frames::{self, Injected};
 use super::note;
 use super::output::Place;
 use super::segment::{Contents, Part};
 use crate::elf::Image;
 use crate::elf::image::Section;
+use crate::plan::Detour;
+use crate::scan::Functions;
 use crate::shim::SLOTS_SIZE;
 
 /// What the end of the file holds, after the shim's segment.
@@ -35,7 +38,14 @@ struct Builder<'a> {
 }
 
 /// Builds the tail for a segment at its place.
-pub(super) fn tail(image: &Image<'_>, contents: &Contents, undo: &[u8], place: &Place) -> Tail {
+pub(super) fn tail(
+    image: &Image<'_>,
+    functions: &Functions<'_>,
+    detours: &[Detour<'_>],
+    contents: &Contents,
+    undo: &[u8],
+    place: &Place,
+) -> Tail {
     let (address, offset) = (place.base, place.offset);
     let mut headers: Vec<Section> = image.sections.iter().copied().collect();
     let has_bytes = |s: &Section| s.sh_type.get(LE) != SHT_NOBITS && s.sh_size.get(LE) > 0;
@@ -56,6 +66,16 @@ pub(super) fn tail(image: &Image<'_>, contents: &Contents, undo: &[u8], place: &
     let mut builder = Builder::new(image, offset + contents.bytes.len() as u64, headers);
     builder.injected(contents, address, offset);
     builder.appended(".procsys.undo", header(SHT_PROGBITS, 0, 0, 0, 0), undo);
+    let injected = Injected {
+        entries: &contents.entries,
+        end: contents.shared,
+        replace: contents
+            .shim
+            .symbols()
+            .find(|s| s.0 == "procsys_replace")
+            .map(|(_, at, size)| (address + at, address + at + size)),
+    };
+    builder.frames(|before| frames::debug_frame(image, functions, detours, &injected, before));
     builder.symbols(contents, address);
     builder.finish()
 }
@@ -142,6 +162,29 @@ impl<'a> Builder<'a> {
         ] {
             let (at, from) = (address + part.offset, offset + part.offset);
             self.named(name, header(kind, flags, at, from, part.len));
+        }
+    }
+
+    /// Unwind information, behind the input's own of that name. Compressed, that
+    /// can't be added to: then there is none.
+    fn frames(&mut self, make: impl FnOnce(usize) -> Vec<u8>) {
+        const NAME: &str = ".debug_frame";
+        let old = self.image.section(NAME).map(|(section, bytes)| {
+            let is_it = |s: &Section| {
+                s.sh_offset.get(LE) == section.sh_offset.get(LE)
+                    && s.sh_name.get(LE) == section.sh_name.get(LE)
+            };
+            (self.headers.iter().position(is_it), section.sh_flags.get(LE), bytes)
+        });
+        let plain = header(SHT_PROGBITS, 0, 0, 0, 0);
+        match old {
+            None => _ = self.appended(NAME, plain, &make(0)),
+            Some((Some(index), 0, bytes)) => {
+                let mut whole = bytes.to_vec();
+                whole.extend(make(bytes.len()));
+                self.replaced(Some(index), NAME, plain, &whole);
+            }
+            Some(_) => {}
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Functab<'a> {
     field: usize,
     /// Names, each ended by NUL.
     names: &'a [u8],
+    /// Tables of values by program counter.
+    values: &'a [u8],
     /// Function data, to which the entries' second halves are offsets.
     data: &'a [u8],
 }
@@ -65,10 +67,10 @@ impl<'a> Functab<'a> {
         // 1.18 put the text's start after the two counts.
         let offsets = if is_old { 24 } else { 32 };
         let part = |i: usize| bytes.get(usize::try_from(word(bytes, offsets + 8 * i)?).ok()?..);
-        let (names, data) = (part(0)?, part(4)?);
+        let (names, values, data) = (part(0)?, part(3)?, part(4)?);
         let field = if is_old { 8 } else { 4 };
         let entries = data.get(..count.checked_mul(2 * field)?.checked_add(field)?)?;
-        let mut table = Self { text: 0, entries, count, field, names, data };
+        let mut table = Self { text: 0, entries, count, field, names, values, data };
         table.text = if is_old { 0 } else { table.text_start(image, address, word(bytes, 24)?)? };
         table.holds_together(image).then_some(table)
     }
@@ -127,8 +129,8 @@ impl<'a> Functab<'a> {
         (self.start(0).unwrap_or(0), self.start(self.count).unwrap_or(0))
     }
 
-    /// The function that holds an address: start, end, name.
-    pub fn lookup(&self, address: u64) -> Option<(u64, u64, &'a str)> {
+    /// Which function holds an address.
+    fn index(&self, address: u64) -> Option<usize> {
         let (first, end) = self.range();
         if address < first || address >= end {
             return None;
@@ -138,7 +140,38 @@ impl<'a> Functab<'a> {
             let middle = (low + high) / 2;
             if self.start(middle)? <= address { low = middle } else { high = middle }
         }
+        Some(low)
+    }
+
+    /// The function that holds an address: start, end, name.
+    pub fn lookup(&self, address: u64) -> Option<(u64, u64, &'a str)> {
+        let low = self.index(address)?;
         Some((self.start(low)?, self.start(low + 1)?, self.name(low).unwrap_or("?")))
+    }
+
+    /// How far the stack pointer is below its value at the function's first
+    /// instruction, in bytes (Go, runtime/symtab.go: pcvalue, of `pcsp`).
+    pub fn stack_depth(&self, address: u64) -> Option<u64> {
+        let index = self.index(address)?;
+        let at = index * 2 * self.field + self.field;
+        let function = match self.field {
+            4 => half(self.entries, at)? as usize,
+            _ => usize::try_from(word(self.entries, at)?).ok()?,
+        };
+        // struct _func: entry (a field's width), name, args, deferreturn, pcsp.
+        let mut table = self.values.get(half(self.data, function + self.field + 12)? as usize..)?;
+        let (mut at, mut value) = (self.start(index)?, -1i64);
+        loop {
+            let change = varint(&mut table)?;
+            if change == 0 && value != -1 {
+                return None;
+            }
+            value += (change >> 1) as i64 ^ -((change & 1) as i64);
+            at += u64::from(varint(&mut table)?);
+            if address < at {
+                return u64::try_from(value).ok();
+            }
+        }
     }
 
     fn name(&self, index: usize) -> Option<&'a str> {
@@ -153,6 +186,20 @@ impl<'a> Functab<'a> {
         let end = name.iter().position(|&b| b == 0)?;
         std::str::from_utf8(name.get(..end)?).ok()
     }
+}
+
+/// A number of seven bits a byte, which is taken off.
+fn varint(bytes: &mut &[u8]) -> Option<u32> {
+    let mut value = 0;
+    for shift in (0..32).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u32::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 /// The addend of the relative relocation of the word at `address`, in a PIE.
