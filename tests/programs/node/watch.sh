@@ -36,13 +36,13 @@ watch_until() {
 if wait_for 120 is_running; then
     started=$(now)
     event running
-    watch_until $((seconds / 3))
+    watch_until $((seconds / 4))
     event killed
     kill -9 "$(pgrep -f '^/bin/sh -c echo pod is up')"
-    watch_until $((seconds / 2))
+    watch_until $((seconds * 3 / 5))
     event taken
     rm $node/manifests/pod.yaml
-    watch_until $((seconds / 2 + 25))
+    watch_until $((seconds * 3 / 5 + 25))
     event returned
     cp "$share/pod.yaml" $node/manifests/
     watch_until "$seconds"
