@@ -44,6 +44,7 @@ pub mod nr {
     pub const RT_SIGPROCMASK: usize = 14;
     pub const PREAD64: usize = 17;
     pub const PWRITE64: usize = 18;
+    pub const MINCORE: usize = 27;
     pub const UNAME: usize = 63;
     pub const FCNTL: usize = 72;
     pub const FCHMOD: usize = 91;

@@ -20,6 +20,7 @@
 # the thread that holds it, written by the hook. Both are given back at once.
     .set SLOTS, 64
     .set LOCK_SIZE, 8
+    .set FRAMES, 0x200      # the takers' stack pointers, 8 bytes each
     .set SLOT_SIZE, 0x8000
     .set STACK_TOP, 0x4000
 
@@ -55,6 +56,9 @@ procsys_slow:
     .cfi_def_cfa rsp, 0
     .cfi_undefined rip
 # Take the first free slot. Unrolled, because a loop would need a register more.
+# The stack pointer beside the lock stands for the thread until the hook has named
+# it: a signal may still come, and its handler may never come back. It lies in the
+# page that the lock has just been written in, where no fault delays it.
     .set i, 0
     .rept SLOTS
     mov procsys_locks + i * LOCK_SIZE(%rip), %ecx
@@ -64,7 +68,8 @@ procsys_slow:
     xchg %ecx, procsys_locks + i * LOCK_SIZE(%rip)
     jrcxz 3f
     jmp 2f
-3:  lea procsys_slots + i * SLOT_SIZE(%rip), %rcx
+3:  mov %rsp, procsys_locks + FRAMES + i * LOCK_SIZE(%rip)
+    lea procsys_slots + i * SLOT_SIZE(%rip), %rcx
     jmp procsys_enter
 2:
     .set i, i + 1
@@ -177,6 +182,7 @@ procsys_forked:
     jrcxz 2f
     jmp 3f
 2:  lea procsys_locks(%rip), %rcx
+    movq $0, FRAMES(%rcx,%rax,LOCK_SIZE)
     movq $0, (%rcx,%rax,LOCK_SIZE)
 3:  mov %rax, %rcx
     jrcxz 4f

@@ -8,10 +8,17 @@
 //! - those of the calling thread, each time it comes: what it held before is an
 //!   interrupted frame, alive only if a handler is running above it;
 //! - those of threads that are gone, when most slots are taken.
+//!
+//! A handler can also run just before signals are blocked, when no thread is named
+//! yet. Whoever comes with the stack pointer that such a slot was taken at has left
+//! that frame, or has the stack of a thread that is gone: no two threads are at one
+//! stack pointer.
+
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use procsys_hook::{Kernel, nr};
 
-use crate::layout::{SLOT_SIZE, SLOTS};
+use crate::layout::{FRAMES_AT, SLOT_SIZE, SLOTS};
 use crate::{Raw, Slot, address_of};
 
 /// A slot's lock, as entry.s has it.
@@ -38,21 +45,14 @@ pub(crate) fn take(base: usize, slot: &mut Slot) -> u32 {
     let index = (base - address_of!("procsys_slots")) / SLOT_SIZE as usize;
     let thread = Raw.call(nr::GETTID, [0; 6]) as u32;
     let own = lock(index);
-    // SAFETY: the lock is this thread's, taken in entry.s.
-    unsafe { (&raw mut (*own).thread).write_volatile(thread) };
+    // SAFETY: the lock and what lies beside it are this thread's, taken in entry.s.
+    // The name comes first: at any moment one of the two says whose the slot is.
+    unsafe {
+        (&raw mut (*own).thread).write_volatile(thread);
+        frame(index).write_volatile(0);
+    }
     for other in (0..SLOTS as usize).filter(|&other| other != index) {
-        // SAFETY: the locks are zeroed memory of the shim's own, which other
-        // threads change: hence volatile.
-        let holder = unsafe { (&raw const (*lock(other)).thread).read_volatile() };
-        if holder == 0 {
-            continue;
-        }
-        let is_free = holder == thread && is_left(slot_at(other), stack)
-            || index >= CROWDED && is_gone(holder);
-        if is_free {
-            // SAFETY: as above; whoever held it does not come back to it.
-            unsafe { lock(other).cast::<u64>().write_volatile(0) };
-        }
+        free_if_left(other, thread, stack, index >= CROWDED);
     }
     slot.lock = own as usize;
     slot.state = leaving(thread);
@@ -60,8 +60,40 @@ pub(crate) fn take(base: usize, slot: &mut Slot) -> u32 {
     thread
 }
 
+/// Frees a slot that nobody comes back to. Of two that see so at once one frees it:
+/// somebody else may have taken it by the time the second one comes to do it.
+fn free_if_left(index: usize, thread: u32, stack: usize, is_crowded: bool) {
+    // SAFETY: both words are zeroed memory of the shim's own, aligned, which other
+    // threads change: hence atomics.
+    let (lock, frame) =
+        unsafe { (AtomicU64::from_ptr(lock(index).cast()), AtomicUsize::from_ptr(frame(index))) };
+    let held = lock.load(Ordering::Acquire);
+    let holder = (held >> 32) as u32;
+    if holder != 0 {
+        let is_free = if holder == thread {
+            is_left(slot_at(index), stack)
+        } else {
+            is_crowded && is_gone(holder)
+        };
+        if is_free {
+            let _ = lock.compare_exchange(held, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+        return;
+    }
+    let taken_at = frame.load(Ordering::Acquire);
+    let is_free = taken_at != 0 && (taken_at == stack || is_crowded && is_unmapped(taken_at));
+    if is_free && frame.compare_exchange(taken_at, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        lock.store(0, Ordering::Release);
+    }
+}
+
 fn lock(index: usize) -> *mut Lock {
     (address_of!("procsys_locks") as *mut Lock).wrapping_add(index)
+}
+
+/// Where entry.s notes the stack pointer of who takes the slot.
+fn frame(index: usize) -> *mut usize {
+    ((address_of!("procsys_locks") + FRAMES_AT) as *mut usize).wrapping_add(index)
 }
 
 fn slot_at(index: usize) -> *const Slot {
@@ -72,6 +104,15 @@ fn slot_at(index: usize) -> *const Slot {
 pub(crate) fn is_gone(thread: u32) -> bool {
     const ESRCH: isize = -3;
     Raw.call(nr::TKILL, [thread as usize, 0, 0, 0, 0, 0]) == ESRCH
+}
+
+/// Whether nothing is mapped at that address (mincore(2)).
+fn is_unmapped(address: usize) -> bool {
+    const ENOMEM: isize = -12;
+    const PAGE: usize = 4096;
+    let mut resident = 0u8;
+    let to = &raw mut resident as usize;
+    Raw.call(nr::MINCORE, [address & !(PAGE - 1), PAGE, to, 0, 0, 0]) == ENOMEM
 }
 
 /// Whether the calling thread has left the frame that holds a slot of its own.

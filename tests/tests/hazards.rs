@@ -202,6 +202,7 @@ hazards! {
     heap: "heap.c",
     kept_file: "kept_file.c",
     killed_sharer: "killed_sharer.c",
+    left_early: "left_early.c",
     mappings: "mappings.c",
     neighbours: "neighbours.c",
     no_stack: "no_stack.c",

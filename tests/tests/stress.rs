@@ -173,7 +173,7 @@ impl Stressed {
     /// How many of the shim's stacks, and of the areas of waiting calls, are held,
     /// read from the process's memory. None may be held by a thread that lives. One
     /// whose thread was cancelled above it is freed when the shim runs short
-    /// (slots.rs); one that had no name yet is lost (docs/limits.md).
+    /// (slots.rs); one that had no name yet may stay (docs/limits.md).
     fn taken(&self, program: &Path) -> Result<[usize; 2], String> {
         let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
         let memory = std::fs::File::open(folder.join("mem")).map_err(|e| e.to_string())?;
