@@ -1,5 +1,6 @@
 //! The command line of `procsys-patch`: which command is asked for?
 
+mod compile;
 mod constants;
 mod inspect;
 mod many;
@@ -24,6 +25,7 @@ Examples:
   procsys-patch verify runc-gvisor
   procsys-patch revert runc-gvisor -o runc
   procsys-patch profiles gvisor > site.toml
+  procsys-patch compile --rules site.toml -o site.table
   procsys-patch inspect runc
 
 A file with the name of a command is given as ./NAME.
@@ -40,6 +42,7 @@ fn command() -> Command {
         .subcommand(verify::command())
         .subcommand(revert::command())
         .subcommand(profiles::command())
+        .subcommand(compile::command())
         .subcommand(inspect::command())
 }
 
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
         Some(("verify", matches)) => verify::run(matches),
         Some(("revert", matches)) => revert::run(matches),
         Some(("profiles", matches)) => profiles::run(matches),
+        Some(("compile", matches)) => compile::run(matches),
         Some(("inspect", matches)) => inspect::run(matches),
         _ => patch::run(&matches),
     }

@@ -138,7 +138,7 @@ fn map(file: &[u8]) -> Table<'static> {
     // cut short meanwhile ends the program, as a damaged library would.
     match Table::new(unsafe { core::slice::from_raw_parts(address as *const u8, len) }) {
         Some(table) => table,
-        None => refuse(b": not a compiled table of this version of procsys"),
+        None => refuse(b": not a table of this version; make one by `procsys-patch compile --rules FILE -o TABLE`"),
     }
 }
 

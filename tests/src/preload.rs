@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{Outcome, fixture, patch, root, run};
+use crate::{Outcome, patcher, root, run};
 
 /// No program of these tests takes longer.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -49,15 +49,14 @@ pub fn table(folder: &Path, rules: &Path) -> PathBuf {
     table_of(folder, &["--rules", rules.to_str().expect("text")])
 }
 
-/// The compiled table that the patcher puts into what it patches with `args`.
+/// The rules that `args` ask for, as the library takes them.
 ///
 /// # Panics
 /// When the rules are refused.
 pub fn table_of(folder: &Path, args: &[&str]) -> PathBuf {
-    let (patched, table) = (folder.join("table.elf"), folder.join("rules.table"));
-    patch(&fixture("busybox-static"), &patched, args);
-    let mut command = Command::new("objcopy");
-    command.args(["-O", "binary", "--only-section=.procsys.rules"]).arg(&patched).arg(&table);
+    let table = folder.join("rules.table");
+    let mut command = Command::new(patcher());
+    command.arg("compile").args(args).arg("-o").arg(&table);
     let outcome = run(&mut command, LIMIT);
     assert!(outcome.success(), "{command:?}\n{outcome}");
     table

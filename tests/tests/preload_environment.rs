@@ -111,7 +111,8 @@ fn what_cannot_be_read_ends_the_program_before_main() {
     let empty = folder.path().join("empty");
     fs::write(&empty, "").expect("as above");
     let empty = empty.to_str().expect("text");
-    let not_compiled = "not a compiled table of this version of procsys";
+    let not_compiled =
+        "not a table of this version; make one by `procsys-patch compile --rules FILE -o TABLE`";
     let cases = [
         (
             "PROCSYS_RULES",

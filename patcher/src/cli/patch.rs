@@ -10,11 +10,25 @@ use crate::doors::library_path;
 use crate::patch::{Options, patch};
 use crate::rules::{Choice, Set, gather};
 
+/// An argument that can be repeated.
+fn repeated(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append)
+}
+
+/// Adds the arguments that choose rules.
+pub(super) fn rule_arguments(command: Command) -> Command {
+    command
+        .arg(repeated("profile", "NAME", "A built-in set of rules, repeatable [default: gvisor]"))
+        .arg(
+            repeated("rules", "FILE", "Rules in TOML; they add to the profile's or replace them")
+                .value_parser(value_parser!(PathBuf)),
+        )
+        .arg(repeated("redirect", "FROM=TO", "Put the path prefix TO in the place of FROM"))
+        .arg(repeated("emulate", "PATH=VALUE", "Answer a missing file with VALUE and a newline"))
+}
+
 /// Adds the arguments of this command, which has no name of its own.
 pub(super) fn arguments(command: Command) -> Command {
-    let many = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append)
-    };
     let flag = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
     };
@@ -27,16 +41,10 @@ pub(super) fn arguments(command: Command) -> Command {
         .required_unless_present("dry-run")
         .value_parser(path());
     let input = Arg::new("input").value_name("INPUT").required(true).value_parser(path());
-    command
+    let command = command
         .arg(input.num_args(1..).help("The executable; or several, or a directory of them"))
-        .arg(output)
-        .arg(many("profile", "NAME", "A built-in set of rules, repeatable [default: gvisor]"))
-        .arg(
-            many("rules", "FILE", "Rules in TOML; they add to the profile's or replace them")
-                .value_parser(path()),
-        )
-        .arg(many("redirect", "FROM=TO", "Put the path prefix TO in the place of FROM"))
-        .arg(many("emulate", "PATH=VALUE", "Answer a missing file with VALUE and a newline"))
+        .arg(output);
+    rule_arguments(command)
         .arg(
             Arg::new("with-preload")
                 .long("with-preload")
@@ -53,7 +61,7 @@ pub(super) fn arguments(command: Command) -> Command {
                 .default_value("detours"),
         )
         .arg(
-            many("leave", "ADDRESS", "With --mode constants: leave the text, or the instruction that carries one, at ADDRESS")
+            repeated("leave", "ADDRESS", "With --mode constants: leave the text, or the instruction that carries one, at ADDRESS")
                 .value_parser(address),
         )
         .arg(
@@ -75,14 +83,16 @@ fn address(text: &str) -> Result<u64, String> {
     u64::from_str_radix(digits, 16).map_err(|e| e.to_string())
 }
 
-fn choice(matches: &ArgMatches) -> Choice {
+/// The rules that the arguments choose.
+pub(super) fn choice(matches: &ArgMatches) -> Choice {
     let texts = |name| matches.get_many::<String>(name).into_iter().flatten().cloned().collect();
     Choice {
         profiles: texts("profile"),
         files: matches.get_many::<PathBuf>("rules").into_iter().flatten().cloned().collect(),
         redirects: texts("redirect"),
         emulations: texts("emulate"),
-        state: matches.get_one::<String>("state").cloned(),
+        // Not every command has it.
+        state: matches.try_get_one::<String>("state").ok().flatten().cloned(),
     }
 }
 
