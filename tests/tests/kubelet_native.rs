@@ -20,7 +20,7 @@ const WRITTEN: [(&str, &str, &str); 3] = [
     ("vm/overcommit_memory", "0", "1"),
 ];
 
-/// The machine's sysctls, put back at the end.
+/// The machine's sysctls, put back at the end, when kubelet's cgroups go, too.
 struct Sysctls(Vec<(PathBuf, String)>);
 
 impl Sysctls {
@@ -41,6 +41,10 @@ impl Drop for Sysctls {
         for (path, saved) in &self.0 {
             let _ = fs::write(path, saved);
         }
+        // kubelet's cgroups, the innermost first: what was in them has ended.
+        let mut remove = Command::new("sh");
+        remove.args(["-c", "find /sys/fs/cgroup/*/kubepods -depth -type d -exec rmdir {} \\;"]);
+        let _ = run(&mut remove, Duration::from_secs(30));
     }
 }
 

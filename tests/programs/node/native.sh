@@ -27,5 +27,3 @@ rm $node/manifests/pod.yaml
 wait_for 60 sh -c '! wget -q -O - http://127.0.0.1:10255/pods | grep -q containerStatuses'
 stop $kubelet
 stop $containerd
-# The cgroups that kubelet made, the innermost first.
-find /sys/fs/cgroup/*/kubepods -depth -type d -exec rmdir {} + 2>/dev/null
