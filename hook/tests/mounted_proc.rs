@@ -84,6 +84,10 @@ fn text(at: usize) -> String {
 }
 
 impl procsys_hook::Kernel for Kernel {
+    fn sees_writes(&self) -> bool {
+        true
+    }
+
     fn call(&self, nr: usize, args: [usize; 6]) -> isize {
         let [a, b, c, _, e, _] = args;
         let mut open = self.open.borrow_mut();

@@ -327,6 +327,10 @@ fn text(at: usize) -> String {
 }
 
 impl procsys_hook::Kernel for Kernel {
+    fn sees_writes(&self) -> bool {
+        true
+    }
+
     fn call(&self, nr: usize, args: [usize; 6]) -> isize {
         let [a, b, c, d, e, _] = args;
         match nr {
