@@ -207,5 +207,6 @@ procsys_header:
     .long 0                 # length of the rule table
     .long procsys_start - procsys_header
     .long 0                 # distance to the program's entry point
+    .quad 0                 # address of the function that completes an execve
     .balign 16
     .text

@@ -47,6 +47,9 @@ pub const HEADER_START: usize = 24;
 /// Header field: distance from the image's start to the program's entry point,
 /// i32; written by the patcher where the entry point leads to the shim.
 pub const HEADER_ENTRY: usize = 28;
+/// Header field: the address of a function that completes the environment of an
+/// execve, or 0, u64; written where a program is patched in memory.
+pub const HEADER_EXEC: usize = 32;
 
 /// Descriptor kind: the kernel has answered; `nr` is the descriptor's.
 pub const KIND_AFTER: u16 = 0;

@@ -3,6 +3,7 @@
 mod code;
 mod dispatch;
 mod frames;
+pub mod memory;
 mod needed;
 mod output;
 mod pieces;

@@ -26,6 +26,8 @@ pub struct Options {
     pub every_call: bool,
     /// The library that is added to a dynamic executable's: where it will be.
     pub preload: Option<String>,
+    /// In memory: the address of the function that completes an execve's environment.
+    pub exec: Option<u64>,
     /// Write nothing.
     pub dry_run: bool,
 }
@@ -158,7 +160,7 @@ pub fn derive<T, W: Written>(
         let functions = Functions::new(&image);
         let scan = scan::scan(&image, &functions)?;
         doors.as_ref().map_or(Ok(()), |doors| doors.check(scan.sites.len()))?;
-        let asked = emit::Asked::new(table, options.every_call);
+        let asked = emit::Asked::new(table, options);
         let detours = plan::plan(&image, &functions, &scan.sites, &asked)?;
         let digest = digest.join().map_err(|_| Error::Io("the digest could not be made".into()));
         let (digest, sums) = digest?;

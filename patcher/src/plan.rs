@@ -97,7 +97,18 @@ pub fn plan<'s>(
     sites: &'s [Site],
     calls: &impl Calls,
 ) -> Result<Vec<Detour<'s>>, Error> {
-    let targets = &targets::near(image, functions, sites)?;
+    plan_within(sites, &targets::near(image, functions, sites)?, calls)
+}
+
+/// As [`plan`], with the targets that are known.
+///
+/// # Errors
+/// As [`plan`].
+pub fn plan_within<'s>(
+    sites: &'s [Site],
+    targets: &Targets,
+    calls: &impl Calls,
+) -> Result<Vec<Detour<'s>>, Error> {
     let mut detours: Vec<Detour<'s>> = Vec::with_capacity(sites.len());
     let mut doubts = Vec::new();
     let mut numbers = number::Finder::new(targets);

@@ -17,7 +17,7 @@ use procsys_hook::Kernel;
 use procsys_rules::Table;
 
 use crate::early::Early;
-use crate::go::Program;
+use crate::go::{self, Program};
 use crate::kernel::{Raw, nr};
 use crate::next::{self, Header};
 use crate::{auxiliary, entry, environment, libc, readable, redirect};
@@ -89,15 +89,9 @@ fn start(own: &environment::Own, given: &auxiliary::Given) {
         own.keep();
     }
     if patched.is_none() && program.is_go() {
-        warn_of_go();
+        go::attach(&program, table);
     }
     install(table, given.headers);
-}
-
-/// Go makes its system calls by instructions of its own, past libc: that is said,
-/// as a program that runs half repaired would be hard to understand.
-fn warn_of_go() {
-    say(b"a Go program: its own system calls are not reached; use procsys-patch", &[]);
 }
 
 /// Refuses rules that only patched programs can have, rather than run without them.
@@ -160,7 +154,7 @@ pub(crate) fn fail(what: &[u8], more: &[&[u8]]) -> ! {
 }
 
 /// A line on standard error.
-fn say(what: &[u8], more: &[&[u8]]) {
+pub(crate) fn say(what: &[u8], more: &[&[u8]]) {
     let mut line = [0u8; 512];
     let mut len = 0;
     let parts = [&b"procsys: "[..], what].into_iter().chain(more.iter().copied());

@@ -3,7 +3,10 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use procsys_hook::Kernel;
+
 use crate::early::Early;
+use crate::kernel::{Raw, nr};
 use crate::{config, libc, stack};
 
 const PRELOAD: &[u8] = b"LD_PRELOAD";
@@ -116,24 +119,43 @@ fn kept() -> impl Iterator<Item = &'static [u8]> {
     texts.split(|&b| b == 0).filter(|text| !text.is_empty())
 }
 
-/// Runs `f` with the environment `list`, completed by what is missing of ours.
-/// The completed list is on the stack, as libc's own exec functions have theirs:
-/// nothing can be allocated here (a vfork child), or given back (exec).
-pub(crate) fn completed(list: *const *const u8, f: &mut dyn FnMut(*const *const u8)) {
-    // SAFETY: the program's list, as it hands it to exec.
-    let given = || unsafe { entries(list) };
-    let is_disabled = given().any(|t| value_of(t, b"PROCSYS_DISABLE") == Some(b"1"));
-    let is_missing = |text: &[u8]| match value_of(text, PRELOAD) {
-        Some(_) => !given().any(|t| value_of(t, PRELOAD).and_then(own_entry).is_some()),
-        None => !given().any(|t| name_of(t) == name_of(text)),
-    };
-    if is_disabled || !kept().any(is_missing) {
-        return f(list);
+/// Whether anything is put back.
+pub(crate) fn is_kept() -> bool {
+    LEN.load(Ordering::Acquire) != 0
+}
+
+/// What a list lacks of ours.
+struct Completion {
+    list: *const *const u8,
+    /// What the program has in LD_PRELOAD, which ours is put before.
+    others: Option<&'static [u8]>,
+    /// Bytes for the pointers, and for a joined LD_PRELOAD.
+    words: usize,
+    joined: usize,
+}
+
+impl Completion {
+    /// `None` where nothing is missing, or the library is disabled, or is not
+    /// there: after pivot_root, the programs of a container can't load it.
+    fn of(list: *const *const u8) -> Option<Self> {
+        // SAFETY: the program's list, as it hands it to exec.
+        let given = || unsafe { entries(list) };
+        let is_disabled = given().any(|t| value_of(t, b"PROCSYS_DISABLE") == Some(b"1"));
+        if is_disabled || !kept().any(|text| is_missing(list, text)) || !is_there() {
+            return None;
+        }
+        let others = given().find(|t| value_of(t, PRELOAD).is_some_and(|v| !v.is_empty()));
+        let own = kept().map(<[u8]>::len).next().unwrap_or(0);
+        let joined = others.map_or(0, |t| t.len() + own + 2);
+        let words = (given().count() + MOST + 1) * size_of::<usize>();
+        Some(Self { list, others: others.and_then(|o| value_of(o, PRELOAD)), words, joined })
     }
-    let others = given().find(|t| value_of(t, PRELOAD).is_some_and(|v| !v.is_empty()));
-    let joined = others.map_or(0, |t| t.len() + kept().map(<[u8]>::len).next().unwrap_or(0) + 2);
-    let words = (given().count() + MOST + 1) * size_of::<usize>();
-    stack::with_room(words + joined, &mut |room| {
+
+    /// Writes the completed list.
+    ///
+    /// # Safety
+    /// `room` must be aligned, and have `words` and `joined` bytes.
+    unsafe fn write(&self, room: *mut u8) -> *const *const u8 {
         let out = room.cast::<*const u8>();
         let mut count = 0;
         // SAFETY: the room has a word for each entry and one more, and behind
@@ -142,20 +164,68 @@ pub(crate) fn completed(list: *const *const u8, f: &mut dyn FnMut(*const *const 
             out.add(count).write(text);
             count += 1;
         };
-        for text in kept().filter(|t| is_missing(t)) {
-            match others.and_then(|o| value_of(o, PRELOAD)) {
+        for text in kept().filter(|t| is_missing(self.list, t)) {
+            match self.others {
                 Some(more) if value_of(text, PRELOAD).is_some() => {
                     // SAFETY: as above.
-                    put(unsafe { join(room.add(words), text, more) });
+                    put(unsafe { join(room.add(self.words), text, more) });
                 }
                 _ => put(text.as_ptr()),
             }
         }
         let is_replaced = |t: &[u8]| value_of(t, PRELOAD).is_some_and(|v| own_entry(v).is_none());
-        given().filter(|t| !is_replaced(t)).for_each(|t| put(t.as_ptr()));
+        // SAFETY: the program's list, as before.
+        let given = unsafe { entries(self.list) };
+        given.filter(|t| !is_replaced(t)).for_each(|t| put(t.as_ptr()));
         put(core::ptr::null());
-        f(out.cast());
+        out.cast()
+    }
+}
+
+/// Whether a text of ours is missing in a list.
+fn is_missing(list: *const *const u8, text: &[u8]) -> bool {
+    // SAFETY: the program's list, as it hands it to exec.
+    let mut given = unsafe { entries(list) };
+    match value_of(text, PRELOAD) {
+        Some(_) => !given.any(|t| value_of(t, PRELOAD).and_then(own_entry).is_some()),
+        None => !given.any(|t| name_of(t) == name_of(text)),
+    }
+}
+
+/// Whether the loader would find the library where it was named.
+fn is_there() -> bool {
+    const AT_FDCWD: usize = -100isize as usize;
+    let Some(entry) = kept().next().and_then(|text| value_of(text, PRELOAD)) else { return false };
+    // The entry is followed by NUL, as all kept texts are.
+    let path = entry.as_ptr() as usize;
+    !entry.contains(&b'/') || Raw.call(nr::FACCESSAT, [AT_FDCWD, path, 0, 0, 0, 0]) == 0
+}
+
+/// Runs `f` with the environment `list`, completed by what is missing of ours.
+/// The completed list is on the stack, as libc's own exec functions have theirs:
+/// nothing can be allocated here (a vfork child), or given back (exec).
+pub(crate) fn completed(list: *const *const u8, f: &mut dyn FnMut(*const *const u8)) {
+    let Some(completion) = Completion::of(list) else { return f(list) };
+    stack::with_room(completion.words + completion.joined, &mut |room| {
+        // SAFETY: the room is as long as that, and aligned.
+        f(unsafe { completion.write(room) });
     });
+}
+
+/// As [`completed`], in a buffer; `None` where the list is to stay as it is. One
+/// that is too long for the buffer stays, too, which is said.
+pub(crate) fn completed_in(
+    list: *const *const u8,
+    room: *mut u8,
+    len: usize,
+) -> Option<*const *const u8> {
+    let completion = Completion::of(list)?;
+    if completion.words + completion.joined > len {
+        config::say(b"an environment of too many variables is not completed", &[]);
+        return None;
+    }
+    // SAFETY: there is room, and the shim's buffers are aligned to a page.
+    Some(unsafe { completion.write(room) })
 }
 
 /// Writes `first:more` and a NUL to `to`.

@@ -39,4 +39,5 @@ pub(crate) mod nr {
     pub(crate) const TKILL: usize = 200;
     pub(crate) const EXIT_GROUP: usize = 231;
     pub(crate) const OPENAT: usize = 257;
+    pub(crate) const FACCESSAT: usize = 269;
 }

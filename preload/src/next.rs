@@ -7,7 +7,7 @@
 //! chapter 5; the GNU hash table: glibc, elf/dl-lookup.c).
 
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crate::early::Early;
 use crate::libc;
@@ -58,6 +58,14 @@ fn objects(after_ours: bool) -> &'static [Object] {
     let count = COUNT.load(Ordering::Acquire);
     let first = if after_ours { BEFORE.load(Ordering::Relaxed) } else { 0 };
     LIST.get().get(first..count).unwrap_or_default()
+}
+
+/// The library's own path, as the loader has it; it keeps the text.
+static OWN_PATH: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+
+/// The library's own path, ended by NUL; null before it is noted.
+pub(crate) fn own_path() -> *const u8 {
+    OWN_PATH.load(Ordering::Acquire)
 }
 
 /// A function's name in place, ended by NUL: a pointer to it would be a
@@ -269,6 +277,7 @@ unsafe extern "C" fn note(info: *mut u8, _size: usize, data: *mut u8) -> c_int {
         state.before = state.count;
         // SAFETY: as below.
         *unsafe { OWN.set() } = object(dynamic);
+        OWN_PATH.store(info.name.cast_mut(), Ordering::Release);
         return 0;
     }
     if let Some(dynamic) = dynamic {

@@ -102,6 +102,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let output = matches.get_one::<PathBuf>("output").map(PathBuf::as_path);
     let options = Options {
         every_call: matches.get_flag("every-call"),
+        exec: None,
         preload: matches.get_one::<String>("with-preload").cloned(),
         dry_run: matches.get_flag("dry-run"),
     };

@@ -1,7 +1,9 @@
 //! What a file tells its loader (System V gABI, chapter 5, Dynamic Section).
 
 use object::LittleEndian as LE;
-use object::elf::{DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, PT_DYNAMIC};
+use object::elf::{
+    DF_TEXTREL, DT_FLAGS, DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, DT_TEXTREL, PT_DYNAMIC,
+};
 use object::read::elf::ProgramHeader;
 
 use super::Image;
@@ -47,6 +49,12 @@ impl<'a> Dynamic<'a> {
     pub fn name(&self, at: u64) -> Option<&'a [u8]> {
         let rest = self.strings.get(usize::try_from(at).ok()?..)?;
         rest.get(..memchr::memchr(0, rest)?)
+    }
+
+    /// Whether the loader changes code (DT_TEXTREL, DF_TEXTREL).
+    pub fn relocates_code(&self) -> bool {
+        let flags = self.value(DT_FLAGS).unwrap_or(0);
+        self.value(DT_TEXTREL).is_some() || flags & u64::from(DF_TEXTREL) != 0
     }
 
     /// The libraries that it needs, in order.

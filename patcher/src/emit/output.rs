@@ -223,7 +223,7 @@ impl Place {
 
 /// A jump to the trampoline; what it leaves of the covered bytes traps. At
 /// musl's cancellation point, the last of them look at the flag again.
-fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
+pub(super) fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
     let next = detour.start() + JUMP;
     let distance = i32::try_from(entry.wrapping_sub(next) as i64).ok()?;
     let mut bytes = vec![0xcc; (detour.end() - detour.start()) as usize];

@@ -8,8 +8,8 @@ use super::trampoline::{self, Special};
 use crate::patch::Options;
 use crate::plan::Detour;
 use crate::shim::{
-    HEADER_ENTRY, HEADER_FORKED, HEADER_SLOW, HEADER_TABLE, HEADER_TABLE_LEN, NOTES_AT, SLOTS_SIZE,
-    Shim,
+    HEADER_ENTRY, HEADER_EXEC, HEADER_FORKED, HEADER_SLOW, HEADER_TABLE, HEADER_TABLE_LEN,
+    NOTES_AT, SLOTS_SIZE, Shim,
 };
 
 /// Addresses that trampolines refer to.
@@ -79,8 +79,8 @@ pub(super) fn build(
     options: &Options,
     detours: &[Detour<'_>],
 ) -> Result<Contents, String> {
-    let special = Special::of(table);
-    let shim = Shim::fitting(table, options.every_call);
+    let special = Special::of(table, options);
+    let shim = Shim::fitting(table, options.every_call || options.exec.is_some());
     let mut bytes = shim.image.to_vec();
     let part = |bytes: &mut Vec<u8>, contents: &[u8]| {
         bytes.resize(bytes.len().next_multiple_of(16), 0);
@@ -104,6 +104,7 @@ pub(super) fn build(
             .map_err(|_| format!("the entry point {entry:#x} is out of reach"))?;
         bytes[HEADER_ENTRY..][..4].copy_from_slice(&distance.to_le_bytes());
     }
+    bytes[HEADER_EXEC..][..8].copy_from_slice(&options.exec.unwrap_or(0).to_le_bytes());
     let anchors = Anchors {
         slow: base + u64::from(shim.header(HEADER_SLOW)),
         forked: base + u64::from(shim.header(HEADER_FORKED)),

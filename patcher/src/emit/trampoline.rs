@@ -11,14 +11,21 @@ use super::tail::Tails;
 use crate::patch::Options;
 use crate::plan::{Calls, Detour, Form, Number, cancel};
 
+/// execve and execveat.
+const EXEC: [u32; 2] = [59, 322];
+
 /// The call numbers that need code of their own, in the order of their classes.
 pub(super) struct Special {
     numbers: Vec<(u32, Reach)>,
 }
 
 impl Special {
-    pub(super) fn of(table: &Table<'_>) -> Self {
-        let all = (0..512u32).map(|nr| (nr, table.reach(nr as usize)));
+    pub(super) fn of(table: &Table<'_>, options: &Options) -> Self {
+        let all = (0..512u32).map(|nr| {
+            let reach = table.reach(nr as usize);
+            let is_completed = options.exec.is_some() && EXEC.contains(&nr);
+            (nr, Reach { before: reach.before || is_completed, ..reach })
+        });
         Self { numbers: all.filter(|&(nr, reach)| dispatch::is_special(nr, reach)).collect() }
     }
 
@@ -37,22 +44,21 @@ impl Special {
 }
 
 /// The calls that a table of rules and the options of a run let the hook look at.
-pub struct Asked<'t> {
+pub struct Asked {
     special: Special,
-    table: Table<'t>,
     every_call: bool,
 }
 
-impl<'t> Asked<'t> {
-    /// For this table.
-    pub fn new(table: Table<'t>, every_call: bool) -> Self {
-        Self { special: Special::of(&table), table, every_call }
+impl Asked {
+    /// For this table and these options.
+    pub fn new(table: Table<'_>, options: &Options) -> Self {
+        Self { special: Special::of(&table, options), every_call: options.every_call }
     }
 }
 
-impl Calls for Asked<'_> {
+impl Calls for Asked {
     fn asks_before(&self, nr: u32) -> bool {
-        self.every_call || self.table.reach(nr as usize).before
+        self.every_call || self.special.find(nr).is_some_and(|reach| reach.before)
     }
 
     fn asks(&self, nr: u32) -> bool {

@@ -8,6 +8,7 @@ use super::calls;
 use crate::elf::Image;
 use crate::emit::Asked;
 use crate::error::Error;
+use crate::patch::Options;
 use crate::plan::{self, Number};
 use crate::scan::signal_return::RT_SIGRETURN;
 use crate::scan::{self, Functions};
@@ -53,7 +54,7 @@ pub(super) fn find(
         Err(other) => return Err(other),
     };
     let mut all: Vec<_> = scan.sites.iter().map(facts).collect();
-    let asked = Asked::new(table, false);
+    let asked = Asked::new(table, &Options::default());
     let mut obstacles = BTreeMap::new();
     let numbers: BTreeMap<u64, Number> = loop {
         match plan::plan(image, functions, &scan.sites, &asked) {

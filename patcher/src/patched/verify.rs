@@ -141,8 +141,12 @@ fn compare(base: &[u8], actual: &[u8]) -> Result<Verdict, Stop> {
             constants: &derived.changes,
         });
     }
-    let options =
-        Options { every_call: claims.every_call, preload: claims.preload.clone(), dry_run: true };
+    let options = Options {
+        every_call: claims.every_call,
+        preload: claims.preload.clone(),
+        dry_run: true,
+        ..Options::default()
+    };
     let write = |pieces: &Pieces<'_>| Ok(pieces.bytes());
     let derived = derive(&original, table, &options, write, |derived| {
         checked(Written {

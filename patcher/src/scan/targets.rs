@@ -85,6 +85,14 @@ pub fn near(
     Ok(targets)
 }
 
+/// Finds the targets in functions of Go's alone. Nothing jumps into those from
+/// outside: Go's compiler and linker know calls of functions, and no more.
+pub fn inside(image: &Image<'_>, sites: &[Site]) -> Targets {
+    let mut targets = Targets::default();
+    sites.iter().for_each(|site| of_function(image, site, &mut targets.all));
+    targets
+}
+
 /// What relocations say: words in code that the loader writes, and addresses in
 /// functions that it writes elsewhere (tables of jumps in a PIE).
 fn relocated(image: &Image<'_>, windows: &Windows, targets: &mut Targets) {
