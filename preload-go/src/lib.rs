@@ -48,7 +48,13 @@ fn attach(request: &Request) -> Result<(), Error> {
     let options = Options { exec: request.exec(), ..Options::default() };
     let file = Input::open(Path::new("/proc/self/exe"))?;
     let mut reserved = None;
-    let changes = changes(&file, table, &options, |wanted| {
+    let loaded = |address: u64, len: u64| {
+        let start = address.wrapping_add(request.bias) as *const u8;
+        // SAFETY: the program's code is mapped to be read and executed as long as
+        // it runs; it is written only when nothing refers to this any more.
+        Some((address, unsafe { std::slice::from_raw_parts(start, len as usize) }))
+    };
+    let changes = changes(&file, table, &options, loaded, |wanted| {
         let reserved = reserved.insert(Reserved::near(request, wanted)?);
         Ok(reserved.address().wrapping_sub(request.bias))
     })?;

@@ -60,6 +60,9 @@ pub struct Image<'a> {
     pub sections: SectionTable<'a, Header>,
     /// How it is linked.
     pub kind: Kind,
+    /// Code that is read where the program was loaded: the address of an executable
+    /// segment, and its bytes. The same bytes as in the file, but read already.
+    pub loaded: Option<(u64, &'a [u8])>,
 }
 
 fn refuse<T>(why: impl Into<String>) -> Result<T, Error> {
@@ -87,7 +90,7 @@ impl<'a> Image<'a> {
             (other, _) => return refuse(format!("ELF type {other}: expected an executable")),
         };
         let sections = header.sections(LE, bytes).map_err(|e| damaged(&e.to_string()))?;
-        let image = Self { bytes, header, segments, sections, kind };
+        let image = Self { bytes, header, segments, sections, kind, loaded: None };
         image.check()?;
         Ok(image)
     }
@@ -179,10 +182,12 @@ impl<'a> Image<'a> {
 
     /// Address and bytes of each executable segment.
     pub fn code(&self) -> impl Iterator<Item = (u64, &'a [u8])> {
-        let bytes = self.bytes;
-        self.loads()
-            .filter(|s| s.p_flags.get(LE) & PF_X != 0)
-            .map(move |s| (s.p_vaddr.get(LE), s.data(LE, bytes).unwrap_or_default()))
+        let (bytes, loaded) = (self.bytes, self.loaded);
+        self.loads().filter(|s| s.p_flags.get(LE) & PF_X != 0).map(move |s| {
+            let in_memory = loaded.filter(|l| l.0 == s.p_vaddr.get(LE));
+            let in_file = || (s.p_vaddr.get(LE), s.data(LE, bytes).unwrap_or_default());
+            in_memory.unwrap_or_else(in_file)
+        })
     }
 
     /// The offset in the file of an address that the file holds.

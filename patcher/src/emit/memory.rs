@@ -1,6 +1,8 @@
 //! Detours for a program that is loaded already: what goes where in its memory.
 //! Addresses are those of the file; the caller knows how far off it is loaded.
 
+use object::LittleEndian as LE;
+use object::elf::PF_X;
 use procsys_rules::Table;
 
 use super::output;
@@ -40,27 +42,32 @@ pub struct Wanted {
 }
 
 /// Derives the changes for the file that a program was loaded from; `None` when
-/// it has no system call of its own. `place` gives the address of memory near by.
+/// it has no system call of its own. `loaded` gives the bytes of
+/// a segment (address and length) as they are in memory, and `place` the address
+/// of memory near by.
 ///
 /// # Errors
 /// As the stages say, and what `place` says.
-pub fn changes(
-    bytes: &[u8],
+pub fn changes<'b>(
+    bytes: &'b [u8],
     table: Table<'_>,
     options: &Options,
+    loaded: impl FnOnce(u64, u64) -> Option<(u64, &'b [u8])>,
     place: impl FnOnce(Wanted) -> Result<u64, Error>,
 ) -> Result<Option<Changes>, Error> {
-    let image = Image::parse(bytes)?;
+    let mut image = Image::parse(bytes)?;
+    let is_fixed = Dynamic::read(&image).is_none_or(|d| !d.relocates_code());
+    let segment = image.loads().find(|s| s.p_flags.get(LE) & PF_X != 0).filter(|_| is_fixed);
+    image.loaded = segment.and_then(|s| loaded(s.p_vaddr.get(LE), s.p_filesz.get(LE)));
     patch::within_reach(&image)?;
     let functions = Functions::new(&image);
     let scan = scan::scan(&image, &functions)?;
     let (Some(first), Some(last)) = (scan.sites.first(), scan.sites.last()) else {
         return Ok(None);
     };
-    let is_fixed = Dynamic::read(&image).is_none_or(|d| !d.relocates_code());
     let targets = match is_fixed && scan.sites.iter().all(|s| s.function.is_go) {
         true => targets::inside(&image, &scan.sites),
-        false => targets::near(&image, &functions, &scan.sites),
+        false => targets::near(&image, &functions, &scan.sites)?,
     };
     let detours = plan::plan_within(&scan.sites, &targets, &Asked::new(table, options))?;
     let len = SLOTS_SIZE + IMAGE + TRAMPOLINE * detours.len() as u64;

@@ -73,7 +73,14 @@ fn lenient<'a>(bytes: &'a [u8]) -> Option<Image<'a>> {
         (is_whole && s.p_vaddr.get(LE) >= end).then_some(next)
     });
     let has_code = segments.iter().any(|s| s.p_flags.get(LE) & PF_X != 0);
-    (in_order.is_some() && has_code).then_some(Image { bytes, header, segments, sections, kind })
+    (in_order.is_some() && has_code).then_some(Image {
+        bytes,
+        header,
+        segments,
+        sections,
+        kind,
+        loaded: None,
+    })
 }
 
 fn linkage(image: &Image<'_>) -> Linkage {
