@@ -11,9 +11,12 @@ PATCHER := target/release/procsys-patch
 build: preload
 	$(CARGO) build --release --locked -p procsys-patcher
 
-# target/preload/libprocsys.so; preload/.cargo/config.toml says how.
+# target/preload/libprocsys.so (preload/.cargo/config.toml says how), and beside it
+# libprocsys-go.so, which it loads into Go programs.
 preload:
 	cd preload && $(CARGO) so
+	$(CARGO) build --release --locked -p procsys-preload-go
+	cp target/release/libprocsys_go.so target/preload/libprocsys-go.so
 
 fixtures:
 	tests/fixtures/build.sh

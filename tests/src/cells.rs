@@ -36,12 +36,30 @@ pub enum Cell {
     Unknown(String),
 }
 
+/// What runc says, stock as well, when a container starts, runs and ends within
+/// the 100 ms between two of its looks, on a machine with much to do (runc,
+/// libcontainer/container_linux.go: exec). Such a cell says nothing.
+const TOO_FAST: &str = "runc run failed: container process is already dead";
+
 /// Runs all jobs in one sandbox, one after the other; `folder` is for their
-/// bundles.
+/// bundles. Where runc missed the container's end, it is run again.
 ///
 /// # Panics
 /// When the sandbox does not come to its end, or gives no result for a job.
 pub fn measure(platform: Platform, jobs: &[Job], folder: &Path) -> BTreeMap<String, Cell> {
+    let mut cells = once(platform, jobs, folder);
+    for _ in 0..3 {
+        let missed = |job: &&Job| cells[&job.name] == Cell::Says(TOO_FAST.into());
+        let again: Vec<Job> = jobs.iter().filter(missed).cloned().collect();
+        if again.is_empty() {
+            break;
+        }
+        cells.extend(once(platform, &again, folder));
+    }
+    cells
+}
+
+fn once(platform: Platform, jobs: &[Job], folder: &Path) -> BTreeMap<String, Cell> {
     let rootfs = real(&fixture("rootfs"));
     let busybox = real(&fixture("busybox-static"));
     let mut script = format!(

@@ -5,6 +5,7 @@
 
 pub mod cells;
 pub mod corpus;
+pub mod golang;
 pub mod gosuites;
 pub mod gvisor;
 pub mod native;

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use procsys_tests::golang::build;
+use procsys_tests::gosuites::Linked;
 use procsys_tests::native::Folder;
 use procsys_tests::patch;
 use procsys_tests::preload::{compile, finish, isolated, preloaded, source, table};
@@ -156,4 +158,45 @@ fn glibc_fortified() {
 #[test]
 fn musl() {
     compare("musl", "musl-gcc", &["-O1", "-w"]);
+}
+
+/// Go makes its calls itself: static it is patched, dynamic it is detoured in
+/// its memory.
+#[test]
+fn go() {
+    let folder = Folder::new("preload-go-cases");
+    let path = |name: &str| folder.path().join(name);
+    let rules = path("rules.toml");
+    let text = RULES.replace("FOLDER", path("real").to_str().expect("text"));
+    fs::write(&rules, text).expect("the temporary directory is writable");
+    let (stock, patched) = (path("static"), path("patched"));
+    build("cases", Linked::Static, &stock);
+    patch(&stock, &patched, &["--rules", rules.to_str().expect("text")]);
+    let table = table(folder.path(), &rules);
+    let print = |mut command: std::process::Command, what: &str| -> Vec<String> {
+        fresh(folder.path());
+        command.arg(folder.path());
+        let outcome = finish(command);
+        assert!(outcome.success(), "{what}: {outcome}");
+        outcome.stdout.lines().map(str::to_owned).collect()
+    };
+    let without = print(isolated(&stock), "without");
+    let door2 = print(isolated(&patched), "door 2");
+    let repaired = door2.iter().filter(|line| !without.contains(line)).count();
+    assert!(repaired > 100, "only {repaired} lines are not the kernel's own");
+    for linked in [Linked::Dynamic, Linked::DynamicPie] {
+        let dynamic = path("dynamic");
+        build("cases", linked, &dynamic);
+        let door1 = print(preloaded(&dynamic, &table), "door 1");
+        let differences = differing(&door2, &door1);
+        assert!(
+            differences.is_empty(),
+            "{linked:?}: door 2 (-), door 1 (+)\n{}",
+            differences.join("\n")
+        );
+        println!(
+            "Go, {linked:?}: {} lines, {repaired} by rules, the same at both doors",
+            door1.len()
+        );
+    }
 }

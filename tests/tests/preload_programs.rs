@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use procsys_tests::Outcome;
 use procsys_tests::native::Folder;
 use procsys_tests::preload::{compile, finish, library, source, table_of};
-use procsys_tests::{Outcome, fixture};
 
 const EMULATED: &str = "/proc/sys/procsys/absent";
 const PREFIX: &str = "/procsys-from";
@@ -54,18 +54,4 @@ fn rust() {
                     Ok(\"redirected\\n\")\nOk(true)\nOk(())\nOk(1)\nOk(())\nErr(Some(13))\n\
                     Ok([52, 50, 10])\n";
     assert_eq!(outcome.stdout, expected);
-}
-
-/// Nothing of it runs unhooked without a word.
-#[test]
-fn go_is_told_apart() {
-    let mut command = Command::new(fixture("runc-dynamic"));
-    command.arg("--version").env("LD_PRELOAD", library());
-    let outcome = finish(command);
-    assert!(outcome.success(), "{outcome}");
-    let line = "procsys: a Go program: its own system calls are not reached; use procsys-patch\n";
-    assert_eq!(outcome.stderr, line);
-    let mut command = Command::new("/bin/true");
-    command.env("LD_PRELOAD", library());
-    assert_eq!(finish(command).stderr, "");
 }

@@ -67,8 +67,8 @@ pub fn changes<'b>(
     };
     let targets = match is_fixed && scan.sites.iter().all(|s| s.function.is_go) {
         true => targets::inside(&image, &scan.sites),
-        false => targets::near(&image, &functions, &scan.sites)?,
-    };
+        false => targets::near(&image, &functions, &scan.sites),
+    }?;
     let detours = plan::plan_within(&scan.sites, &targets, &Asked::new(table, options))?;
     let len = SLOTS_SIZE + IMAGE + TRAMPOLINE * detours.len() as u64;
     let wanted = Wanted { len, first: first.function.start, last: last.function.end };

@@ -87,10 +87,18 @@ pub fn near(
 
 /// Finds the targets in functions of Go's alone. Nothing jumps into those from
 /// outside: Go's compiler and linker know calls of functions, and no more.
-pub fn inside(image: &Image<'_>, sites: &[Site]) -> Targets {
+///
+/// # Errors
+/// As [`near`].
+pub fn inside(image: &Image<'_>, sites: &[Site]) -> Result<Targets, Error> {
     let mut targets = Targets::default();
-    sites.iter().for_each(|site| of_function(image, site, &mut targets.all));
-    targets
+    let mut budget = Budget::new(image.bytes.len());
+    for site in sites {
+        if !of_function(image, site, &mut targets.all, &mut budget) {
+            return super::too_much(format!("{:#x}: {}", site.address, site.function));
+        }
+    }
+    Ok(targets)
 }
 
 /// What relocations say: words in code that the loader writes, and addresses in
