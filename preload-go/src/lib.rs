@@ -55,7 +55,7 @@ fn attach(request: &Request) -> Result<(), Error> {
         Some((address, unsafe { std::slice::from_raw_parts(start, len as usize) }))
     };
     let changes = changes(&file, table, &options, loaded, |wanted| {
-        let reserved = reserved.insert(Reserved::near(request, wanted)?);
+        let reserved = reserved.insert(Reserved::near(request.bias, wanted)?);
         Ok(reserved.address().wrapping_sub(request.bias))
     })?;
     let (Some(changes), Some(reserved)) = (changes, reserved) else { return Ok(()) };

@@ -7,8 +7,6 @@ use std::io::Error as OsError;
 use procsys_patcher::Error;
 use procsys_patcher::emit::memory::Wanted;
 
-use crate::request::Request;
-
 const PAGE: u64 = 4096;
 /// How far from the program the nearest memory is that is tried.
 const GAP: u64 = 0x1_0000;
@@ -40,17 +38,16 @@ impl Reserved {
     ///
     /// # Errors
     /// When the kernel has none there.
-    pub(crate) fn near(request: &Request, wanted: Wanted) -> Result<Self, Error> {
+    pub(crate) fn near(bias: u64, wanted: Wanted) -> Result<Self, Error> {
         let len = wanted.len.next_multiple_of(PAGE);
-        let (first, last) =
-            (wanted.first.wrapping_add(request.bias), wanted.last.wrapping_add(request.bias));
+        let (first, last) = (wanted.first.wrapping_add(bias), wanted.last.wrapping_add(bias));
+        let (start, end) = (wanted.start.wrapping_add(bias), wanted.end.wrapping_add(bias));
         let low = last.saturating_sub(REACH).max(LOWEST);
         let high = first.saturating_add(REACH) - len;
-        let below = (request.start & !(GAP - 1)).checked_sub(GAP + len);
+        let below = (start & !(GAP - 1)).checked_sub(GAP + len);
         let below = std::iter::successors(below, |a| a.checked_sub(STEP)).take_while(|a| *a >= low);
-        let above = std::iter::successors(Some(request.end.next_multiple_of(GAP) + HEAP), |a| {
-            a.checked_add(STEP)
-        });
+        let above =
+            std::iter::successors(Some(end.next_multiple_of(GAP) + HEAP), |a| a.checked_add(STEP));
         let above = above.take_while(|a| *a <= high);
         let mut all = below.map(|a| a & !(PAGE - 1)).chain(above);
         let len = len as usize;

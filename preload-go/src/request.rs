@@ -10,10 +10,6 @@ pub struct Request {
     exec: usize,
     /// How far from its file's addresses the program is loaded.
     pub(crate) bias: u64,
-    /// The first address of the program's segments.
-    pub(crate) start: u64,
-    /// The one after their last.
-    pub(crate) end: u64,
     /// Where an error is said: a buffer, its length, and how much is used.
     text: *mut u8,
     text_len: usize,

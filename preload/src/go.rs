@@ -62,8 +62,6 @@ struct Request {
     rules_len: usize,
     exec: usize,
     bias: usize,
-    start: usize,
-    end: usize,
     text: *mut u8,
     text_len: usize,
     text_used: usize,
@@ -123,16 +121,12 @@ pub(crate) fn attach(program: &Program, table: Table<'_>) {
         refuse(b"libprocsys-go.so is of another version", &[]);
     }
     let mut text = [0u8; 400];
-    let loads = || program.headers.iter().filter(|h| h.kind == PT_LOAD);
-    let end = |h: &Header| h.address.wrapping_add(h.memory);
     let rules = table.bytes();
     let mut request = Request {
         rules: rules.as_ptr(),
         rules_len: rules.len(),
         exec: if environment::is_kept() { complete as *const () as usize } else { 0 },
         bias: program.base,
-        start: program.base.wrapping_add(loads().map(|h| h.address).min().unwrap_or(0)),
-        end: program.base.wrapping_add(loads().map(end).max().unwrap_or(0)),
         text: text.as_mut_ptr(),
         text_len: text.len(),
         text_used: 0,

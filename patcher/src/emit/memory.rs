@@ -8,6 +8,7 @@ use procsys_rules::Table;
 use super::output;
 use super::segment::{self, Extra};
 use super::trampoline::Asked;
+use crate::elf::image::Segment;
 use crate::elf::{Dynamic, Image};
 use crate::error::Error;
 use crate::patch::Options;
@@ -35,6 +36,10 @@ pub struct Changes {
 pub struct Wanted {
     /// How much, in bytes.
     pub len: u64,
+    /// The program's first address.
+    pub start: u64,
+    /// The one after its last.
+    pub end: u64,
     /// The code that must be in reach: its first address.
     pub first: u64,
     /// And the one after its last.
@@ -71,7 +76,14 @@ pub fn changes<'b>(
     }?;
     let detours = plan::plan_within(&scan.sites, &targets, &Asked::new(table, options))?;
     let len = SLOTS_SIZE + IMAGE + TRAMPOLINE * detours.len() as u64;
-    let wanted = Wanted { len, first: first.function.start, last: last.function.end };
+    let end = |s: &Segment| s.p_vaddr.get(LE).saturating_add(s.p_memsz.get(LE));
+    let wanted = Wanted {
+        len,
+        start: image.loads().next().map_or(0, |s| s.p_vaddr.get(LE)),
+        end: image.loads().next_back().map_or(0, end),
+        first: first.function.start,
+        last: last.function.end,
+    };
     let base = place(wanted)?.wrapping_add(SLOTS_SIZE);
     let extra = Extra { note: &[], moved: &[], strings: &[], headers: 0 };
     let far = |why: String| Error::Input(format!("no room near the code: {why}"));
