@@ -60,5 +60,10 @@ fn attach(request: &Request) -> Result<(), Error> {
     })?;
     let (Some(changes), Some(reserved)) = (changes, reserved) else { return Ok(()) };
     reserved.fill(shim::SLOTS_SIZE as usize, &changes.segment)?;
+    if let Some(start) = changes.start {
+        let address = reserved.address() + shim::SLOTS_SIZE + start;
+        // SAFETY: the shim's function of that type, in code that was just written.
+        unsafe { std::mem::transmute::<u64, extern "C" fn()>(address)() };
+    }
     memory::write_code(request.bias, &changes.jumps)
 }

@@ -27,6 +27,9 @@ pub struct Changes {
     /// The image with its trampolines: to be read and executed, behind
     /// [`SLOTS_SIZE`] bytes of zeroed memory.
     pub segment: Vec<u8>,
+    /// Offset in it of what is to be called, without arguments, before the program
+    /// starts, if the rules ask for that.
+    pub start: Option<u64>,
     /// The jumps: address, and bytes that stay within a function.
     pub jumps: Vec<(u64, Vec<u8>)>,
 }
@@ -85,7 +88,7 @@ pub fn changes<'b>(
         last: last.function.end,
     };
     let base = place(wanted)?.wrapping_add(SLOTS_SIZE);
-    let extra = Extra { note: &[], moved: &[], strings: &[], headers: 0 };
+    let extra = Extra { note: &[], moved: &[], strings: &[], headers: 0, entry: None };
     let far = |why: String| Error::Input(format!("no room near the code: {why}"));
     let contents = segment::build(base, &table, &extra, options, &detours).map_err(far)?;
     if contents.bytes.len() as u64 > len - SLOTS_SIZE {
@@ -97,5 +100,7 @@ pub fn changes<'b>(
         Ok((detour.start(), bytes))
     };
     let jumps: Result<Vec<_>, Error> = detours.iter().zip(&contents.entries).map(jump).collect();
-    Ok(Some(Changes { segment: contents.bytes, jumps: jumps? }))
+    let mut symbols = contents.shim.symbols().filter(|_| table.starts());
+    let start = symbols.find(|s| s.0 == "procsys_started").map(|s| s.1);
+    Ok(Some(Changes { segment: contents.bytes, start, jumps: jumps? }))
 }
