@@ -103,6 +103,12 @@ fn protect(address: u64, len: usize, protection: i32) -> Result<(), Error> {
     }
 }
 
+/// Pages that are changed at once: the address after them, and the jumps.
+struct Pages<'a> {
+    end: u64,
+    jumps: Vec<(u64, &'a [u8])>,
+}
+
 /// Writes jumps over the program's code, a page or two at a time: to be written,
 /// or to be executed, never both.
 ///
@@ -111,16 +117,16 @@ fn protect(address: u64, len: usize, protection: i32) -> Result<(), Error> {
 /// must not start.
 pub(crate) fn write_code(bias: u64, jumps: &[(u64, Vec<u8>)]) -> Result<(), Error> {
     // A jump may lie across a page's end: pages by their first, with how many.
-    let mut pages: BTreeMap<u64, (u64, Vec<(u64, &[u8])>)> = BTreeMap::new();
+    let mut pages: BTreeMap<u64, Pages<'_>> = BTreeMap::new();
     for (address, bytes) in jumps {
         let address = address.wrapping_add(bias);
         let page = address & !(PAGE - 1);
         let end = (address + bytes.len() as u64).next_multiple_of(PAGE);
-        let entry = pages.entry(page).or_insert((end, Vec::new()));
-        entry.0 = entry.0.max(end);
-        entry.1.push((address, bytes));
+        let entry = pages.entry(page).or_insert(Pages { end, jumps: Vec::new() });
+        entry.end = entry.end.max(end);
+        entry.jumps.push((address, bytes));
     }
-    for (page, (end, jumps)) in pages {
+    for (page, Pages { end, jumps }) in pages {
         let len = (end - page) as usize;
         protect(page, len, libc::PROT_READ | libc::PROT_WRITE)?;
         for (address, bytes) in jumps {
