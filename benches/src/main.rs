@@ -7,6 +7,7 @@
 mod args;
 mod cost;
 mod door1;
+mod golang;
 mod plan;
 mod programs;
 mod report;
@@ -42,6 +43,7 @@ fn run() -> Result<bool> {
         measured.rows = plan::speed(&programs, &args)?;
         let (door1, peers) = door1::rows(&programs.door1, &args)?;
         measured.rows.extend(door1);
+        measured.rows.push(golang::row(args.rounds)?);
         measured.peers = peers;
         measured.compared = plan::interceptor(&programs, &args)?;
         drop(pinned);

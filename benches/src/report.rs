@@ -70,6 +70,16 @@ impl Row {
         Self { program, what, ratio, noise: None, base: base as f64, unit: Unit::Bytes, limit }
     }
 
+    /// A row of what was added, as parts of the most that may be (in microseconds).
+    pub(crate) fn added(
+        program: &'static str,
+        what: &'static str,
+        ratio: Summary,
+        most: f64,
+    ) -> Self {
+        Self { program, what, ratio, noise: None, base: most, unit: Unit::Microseconds, limit: 1.0 }
+    }
+
     /// Whether the row keeps its limit.
     pub(crate) fn within(&self) -> bool {
         self.ratio.median <= self.limit
