@@ -157,8 +157,8 @@ fn go_suites_end_as_they_do_without() {
         write_script(&script, &text);
         let mut found = Vec::new();
         for _ in 0..3 {
-            let before = run_suite(&goroot, package, &stock, LIMIT);
-            let after = run_suite(&goroot, package, &script, LIMIT);
+            let before = run_suite(&goroot, package, &stock, &[], LIMIT);
+            let after = run_suite(&goroot, package, &script, &[], LIMIT);
             found = before.differences(&after);
             println!("{package} {linked:?}: {} tests, {found:?}", after.total());
             if found.is_empty() {
