@@ -59,13 +59,19 @@ pub(crate) fn run<F: Fn(&Call) -> isize>(call: &Call, make: &F) -> isize {
 
 fn run_by(call: &Call, make: Make<'_>) -> isize {
     if redirect::is_any()
-        && let Some(meanings) = redirect::meanings(call)
-        && let Some(result) = redirected(call, &meanings, make)
+        && let Some(result) = beside_redirects(call, make)
     {
         return result;
     }
     let before = errno();
     settle(call, before, make.make(call))
+}
+
+/// As [`run`], where there are redirects. A frame of its own: what is known of the
+/// paths must not lie on a small stack while an answer is looked at.
+#[inline(never)]
+fn beside_redirects(call: &Call, make: Make<'_>) -> Option<isize> {
+    redirected(call, &redirect::meanings(call)?, make)
 }
 
 /// As [`run`], where a redirect may mean a path of the call; `None` where none
