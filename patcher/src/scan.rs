@@ -80,6 +80,14 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
             let code = match &current {
                 Some((f, code)) if f.start == function.start => code.clone(),
                 _ => {
+                    let (is_inside, looked_at) = is_inside(start, bytes, &function, address);
+                    if !budget.instructions(looked_at) {
+                        return too_much(format!("{address:#x}: {function}"));
+                    }
+                    if is_inside {
+                        scan.inside.push(address);
+                        continue;
+                    }
                     let code = decode(start, bytes, function.start, function.end);
                     if !budget.instructions(code.len()) {
                         return too_much(format!("{address:#x}: {function}"));
@@ -101,6 +109,28 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
         }
     }
     if doubts.is_empty() { Ok(scan) } else { Err(Error::Sites(doubts)) }
+}
+
+/// Whether the address is the inside of an instruction, by decoding its function
+/// from the start, and how many instructions that took. Nothing is kept: most
+/// byte pairs are the inside of something, and functions are long.
+fn is_inside(segment: u64, bytes: &[u8], function: &Function, address: u64) -> (bool, usize) {
+    let low = function.start.saturating_sub(segment) as usize;
+    let code = bytes.get(low..).unwrap_or_default();
+    let mut decoder = Decoder::with_ip(64, code, function.start, DecoderOptions::NONE);
+    let mut instruction = Instruction::default();
+    let mut count = 0;
+    while decoder.can_decode() {
+        decoder.decode_out(&mut instruction);
+        count += 1;
+        if instruction.ip() == address || instruction.code() == Code::INVALID {
+            return (false, count);
+        }
+        if instruction.next_ip() > address {
+            return (true, count);
+        }
+    }
+    (false, count)
 }
 
 /// The error when a budget is used up at a place.
