@@ -2,16 +2,38 @@
 //! libc since glibc 2.2.5, and musl, has.
 
 use core::ffi::c_int;
+use core::hint::black_box;
 
 #[link(name = "c")]
 unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
     /// The program's environment.
     static environ: *const *const u8;
-    pub(crate) fn dl_iterate_phdr(
-        callback: unsafe extern "C" fn(*mut u8, usize, *mut u8) -> c_int,
-        data: *mut u8,
-    ) -> c_int;
+    fn dl_iterate_phdr(callback: Callback, data: *mut u8) -> c_int;
+}
+
+/// What dl_iterate_phdr(3) calls for each loaded object.
+pub(crate) type Callback = unsafe extern "C" fn(*mut u8, usize, *mut u8) -> c_int;
+
+// Both functions are called by their addresses: a library without a procedure
+// linkage table has three sections and four dynamic entries less.
+
+/// Where the calling thread's errno is.
+#[inline(never)]
+fn errno_location() -> *mut c_int {
+    let function: unsafe extern "C" fn() -> *mut c_int = black_box(__errno_location);
+    // SAFETY: libc's own function, which takes nothing and can't fail.
+    unsafe { function() }
+}
+
+/// Calls `callback` for each loaded object, until it gives something other than 0.
+///
+/// # Safety
+/// `callback` must be right for `data`.
+pub(crate) unsafe fn each_object(callback: Callback, data: *mut u8) {
+    let function: unsafe extern "C" fn(Callback, *mut u8) -> c_int = black_box(dl_iterate_phdr);
+    // SAFETY: as the caller promises.
+    unsafe { function(callback, data) };
 }
 
 /// How far a thread's errno lies from its thread pointer: the same for all, as
@@ -22,20 +44,20 @@ pub(crate) fn errno_offset() -> usize {
     // SAFETY: the word at the thread pointer is the thread pointer itself.
     unsafe {
         core::arch::asm!("mov {}, fs:[0]", out(reg) pointer, options(nostack, readonly));
-        (__errno_location() as usize).wrapping_sub(pointer)
+        (errno_location() as usize).wrapping_sub(pointer)
     }
 }
 
 /// The calling thread's errno.
 pub(crate) fn errno() -> i32 {
     // SAFETY: libc gives the address of the thread's own errno.
-    unsafe { __errno_location().read() }
+    unsafe { errno_location().read() }
 }
 
 /// Sets the calling thread's errno.
 pub(crate) fn set_errno(value: i32) {
     // SAFETY: as above.
-    unsafe { __errno_location().write(value) }
+    unsafe { errno_location().write(value) }
 }
 
 /// The program's environment as it is now.

@@ -188,7 +188,7 @@ pub(crate) use next;
 pub(crate) fn note_objects() {
     let mut state = Noting { count: 0, before: 0 };
     // SAFETY: the callback keeps to its contract, and `state` outlives the call.
-    unsafe { libc::dl_iterate_phdr(note, (&raw mut state).cast()) };
+    unsafe { libc::each_object(note, (&raw mut state).cast()) };
     BEFORE.store(state.before, Ordering::Relaxed);
     COUNT.store(state.count, Ordering::Release);
 }

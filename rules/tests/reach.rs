@@ -73,14 +73,27 @@ fn the_profile_kubelet() {
     assert!(reached.iter().all(|r| !r.1));
 }
 
-/// A redirect is asked before every call that takes a path, and nothing after.
+/// A redirect is asked before every call that takes a path or the address of a
+/// socket; after calls that are answered with an address, where it leads is looked at.
 #[test]
 fn a_redirect() {
     let rules = [profiles::redirect_option("/a=/b").expect("it is right")];
     let reached = reached(&rules);
-    assert!(reached.iter().all(|&(_, before, after)| before && after == After::Nothing));
+    let (answered, asked): (Vec<_>, Vec<_>) = reached.iter().partition(|(_, before, _)| !before);
+    let expected = [
+        ("accept", false, After::AlwaysWith(1)),
+        ("recvfrom", false, After::AlwaysWith(4)),
+        ("recvmsg", false, After::Always),
+        ("accept4", false, After::AlwaysWith(1)),
+    ];
+    assert_eq!(answered, expected);
+    assert!(asked.iter().all(|(_, _, after)| *after == After::Nothing));
+    let sockets = ["connect", "sendto", "sendmsg", "bind", "getsockname", "getpeername"];
+    for name in sockets {
+        assert!(asked.iter().any(|r| r.0 == name), "{name}");
+    }
     let with_path = calls::SHAPES.iter().filter(|s| s.paths[0].is_some()).count();
-    assert_eq!(reached.len(), with_path);
+    assert_eq!(asked.len(), with_path + sockets.len());
     for name in ["open", "execve", "rename", "statx", "mount", "openat2", "execveat", "unlinkat"] {
         assert!(reached.iter().any(|r| r.0 == name), "{name}");
     }
