@@ -129,4 +129,10 @@ write("rules/report", b'[[rule]]\nname = "o"\naction = "report"\ncall = "prctl"\
 write("rules/subject", b'[[rule]]\nname = "s"\naction = "report"\nsubject = "procfs-root-inode"\n')
 PYTHON
 rm -f seeds/file/*.tmp
+
+# Compiled rules: a table of another version is refused at its first bytes.
+patcher=../target/release/procsys-patch
+[ -x "$patcher" ] || { echo "fuzz/seeds.sh: $patcher is missing: make build" >&2; exit 2; }
+"$patcher" compile -o seeds/table/gvisor
+"$patcher" compile --redirect /run/a=/srv/b/run -o seeds/table/redirect
 ls -l seeds/*
