@@ -128,13 +128,13 @@ fn candidates(image: &Image<'_>, zones: &Zones, is_fixed: bool, mut found: impl 
         for (i, four) in bytes.windows(4).enumerate() {
             let value = i32::from_le_bytes(*four.first_chunk().expect("four bytes"));
             let field = start + i as u64;
-            let target = (field + 4).wrapping_add_signed(i64::from(value));
+            let target = field.wrapping_add(4).wrapping_add_signed(i64::from(value));
             // An offset counts from the next instruction: an operand of up to
             // four bytes may stand between.
             if target.wrapping_add(4).wrapping_sub(span.start) < width + 4 {
-                for operand in [0, 1, 2, 4] {
-                    if zones.contains(target + operand) {
-                        found(field, target + operand);
+                for named in [0, 1, 2, 4].map(|operand| target.wrapping_add(operand)) {
+                    if zones.contains(named) {
+                        found(field, named);
                     }
                 }
             }
