@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::ArgMatches;
 
-use super::outcome;
+use super::outcome::{self, Done};
 use crate::constants::{self, Report, transform};
 use crate::error::Error;
 use crate::files::{self, Input};
@@ -26,19 +26,13 @@ pub(super) fn run(matches: &ArgMatches, inputs: &[PathBuf], choice: &Choice) -> 
         Ok(report) => report,
         Err(error) => return outcome::failed(input, &error, is_json),
     };
-    if is_json {
-        outcome::say(format_args!("{:#}\n", report.json()));
-        return ExitCode::SUCCESS;
-    }
-    match output {
-        Some(output) => outcome::say(format_args!("{} → {}\n", input.display(), output.display())),
-        None => outcome::say(format_args!("{} (dry run, nothing written)\n", input.display())),
-    }
-    outcome::say(format_args!("{report}\n"));
-    if report.dropped_setuid {
-        eprintln!("procsys-patch: warning: the input is setuid or setgid, the output is not");
-    }
-    ExitCode::SUCCESS
+    outcome::done(&Done {
+        input,
+        output: output.map(PathBuf::as_path),
+        report: &report,
+        json: is_json.then(|| report.json()),
+        dropped_setuid: report.dropped_setuid,
+    })
 }
 
 fn rewrite(

@@ -1,12 +1,12 @@
 //! How does a command end? Its words, its JSON and its exit code.
 
-use std::fmt::Arguments;
+use std::fmt::{Arguments, Display};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::files;
@@ -52,4 +52,36 @@ pub(super) fn failed(input: &Path, error: &Error, is_json: bool) -> ExitCode {
     }
     eprintln!("procsys-patch: {text}");
     ExitCode::from(ERROR)
+}
+
+/// What is said of a file that was written, or would have been.
+pub(super) struct Done<'a> {
+    /// The file that was read.
+    pub(super) input: &'a Path,
+    /// The one that was written; `None` in a dry run.
+    pub(super) output: Option<&'a Path>,
+    /// The report, for people.
+    pub(super) report: &'a dyn Display,
+    /// The report, for machines, if it was asked for.
+    pub(super) json: Option<Value>,
+    /// Whether the input's setuid or setgid bit was left out.
+    pub(super) dropped_setuid: bool,
+}
+
+/// Says what was done, and gives its exit code.
+pub(super) fn done(done: &Done<'_>) -> ExitCode {
+    let Done { input, output, report, json, dropped_setuid } = done;
+    if let Some(json) = json {
+        say(format_args!("{json:#}\n"));
+        return ExitCode::SUCCESS;
+    }
+    match output {
+        Some(output) => say(format_args!("{} → {}\n", input.display(), output.display())),
+        None => say(format_args!("{} (dry run, nothing written)\n", input.display())),
+    }
+    say(format_args!("{report}\n"));
+    if *dropped_setuid {
+        eprintln!("procsys-patch: warning: the input is setuid or setgid, the output is not");
+    }
+    ExitCode::SUCCESS
 }

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{constants, many, outcome};
+use super::outcome::{self, Done};
+use super::{constants, many};
 use crate::doors::library_path;
 use crate::patch::{Options, patch};
 use crate::rules::{Choice, Set, gather};
@@ -131,17 +132,11 @@ fn one(
         Ok(report) => report,
         Err(error) => return outcome::failed(input, &error, is_json),
     };
-    if is_json {
-        outcome::say(format_args!("{:#}\n", report.json()));
-        return ExitCode::SUCCESS;
-    }
-    match output.filter(|_| !options.dry_run) {
-        Some(output) => outcome::say(format_args!("{} → {}\n", input.display(), output.display())),
-        None => outcome::say(format_args!("{} (dry run, nothing written)\n", input.display())),
-    }
-    outcome::say(format_args!("{report}\n"));
-    if report.dropped_setuid {
-        eprintln!("procsys-patch: warning: the input is setuid or setgid, the output is not");
-    }
-    ExitCode::SUCCESS
+    outcome::done(&Done {
+        input,
+        output: output.filter(|_| !options.dry_run),
+        report: &report,
+        json: is_json.then(|| report.json()),
+        dropped_setuid: report.dropped_setuid,
+    })
 }
