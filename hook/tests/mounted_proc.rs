@@ -1,12 +1,16 @@
 //! Which refused opens are made again through the mounted /proc (docs/rules.md,
 //! `through = "mounted-proc"`)?
 
+mod pointers;
+
 use std::cell::RefCell;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 use procsys_hook::{Call, Kept, Scratch};
 use procsys_rules::compile::compile;
 use procsys_rules::{Table, profiles};
+
+use pointers::{get, put, text};
 
 const EACCES: isize = -13;
 const O_PATH: usize = 0o10_000_000;
@@ -71,16 +75,6 @@ impl Kernel {
         let args = [DIRECTORY, name.as_ptr() as usize, flags, 0, 0, 0];
         procsys_hook::after(self, table, &mut Scratch::new(), &Call { nr: 257, args }, EACCES)
     }
-}
-
-fn put(to: usize, bytes: &[u8]) {
-    // SAFETY: the hook hands over buffers of at least that length.
-    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) }
-}
-
-fn text(at: usize) -> String {
-    // SAFETY: the hook's paths end in NUL.
-    unsafe { CStr::from_ptr(at as *const _) }.to_string_lossy().into_owned()
 }
 
 impl procsys_hook::Kernel for Kernel {
@@ -154,10 +148,7 @@ impl procsys_hook::Kernel for Kernel {
     }
 
     fn load(&self, address: usize, into: &mut [u8]) {
-        // SAFETY: the tests hand over live buffers.
-        unsafe {
-            std::ptr::copy_nonoverlapping(address as *const u8, into.as_mut_ptr(), into.len());
-        }
+        get(address, into);
     }
 
     fn store(&self, address: usize, from: &[u8]) {

@@ -1,12 +1,16 @@
 //! When is a mount made private by the working directory (docs/rules.md,
 //! `through = "working-directory"`)?
 
+mod pointers;
+
 use std::cell::RefCell;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 use procsys_hook::{Call, Kept, Scratch};
 use procsys_rules::compile::compile;
 use procsys_rules::{Table, profiles};
+
+use pointers::{get, put, text};
 
 const EACCES: isize = -13;
 const MS_PRIVATE: usize = 1 << 18;
@@ -45,16 +49,6 @@ impl Kernel {
         let call = Call { nr: 165, args };
         procsys_hook::after(self, table, &mut Scratch::new(), &call, EACCES)
     }
-}
-
-fn put(to: usize, bytes: &[u8]) {
-    // SAFETY: the hook hands over buffers of at least that length.
-    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) }
-}
-
-fn text(at: usize) -> String {
-    // SAFETY: the hook's paths end in NUL.
-    unsafe { CStr::from_ptr(at as *const _) }.to_string_lossy().into_owned()
 }
 
 impl procsys_hook::Kernel for Kernel {
@@ -105,10 +99,7 @@ impl procsys_hook::Kernel for Kernel {
     }
 
     fn load(&self, address: usize, into: &mut [u8]) {
-        // SAFETY: the tests hand over live buffers.
-        unsafe {
-            std::ptr::copy_nonoverlapping(address as *const u8, into.as_mut_ptr(), into.len());
-        }
+        get(address, into);
     }
 
     fn store(&self, address: usize, from: &[u8]) {

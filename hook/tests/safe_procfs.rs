@@ -2,6 +2,7 @@
 //! accepted descriptor answers (docs/rules.md, `through = "trusted-overmount"`).
 
 mod mounts;
+mod pointers;
 
 use mounts::{EXDEV, FUSE, Kernel, O_CLOEXEC, O_NOFOLLOW, O_PATH, PROC, TMPFS};
 

@@ -5,11 +5,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 
 use procsys_hook::{Call, Kept, Notes, Scratch};
 use procsys_rules::compile::compile;
 use procsys_rules::{Table, profiles};
+
+use crate::pointers::{get, put, text};
 
 pub(crate) const EXDEV: isize = -18;
 const ENOENT: isize = -2;
@@ -316,16 +318,6 @@ impl Kernel {
     }
 }
 
-fn put(to: usize, bytes: &[u8]) {
-    // SAFETY: the callers hand over buffers of at least that length.
-    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to as *mut u8, bytes.len()) }
-}
-
-fn text(at: usize) -> String {
-    // SAFETY: the hook's paths end in NUL.
-    unsafe { CStr::from_ptr(at as *const _) }.to_string_lossy().into_owned()
-}
-
 impl procsys_hook::Kernel for Kernel {
     fn sees_writes(&self) -> bool {
         true
@@ -365,10 +357,7 @@ impl procsys_hook::Kernel for Kernel {
     }
 
     fn load(&self, address: usize, into: &mut [u8]) {
-        // SAFETY: the tests hand over live buffers.
-        unsafe {
-            std::ptr::copy_nonoverlapping(address as *const u8, into.as_mut_ptr(), into.len());
-        }
+        get(address, into);
     }
 
     fn store(&self, address: usize, from: &[u8]) {
