@@ -1,5 +1,6 @@
 //! Which refused opens are made again through the mounted /proc (docs/rules.md,
 //! `through = "mounted-proc"`)?
+#![cfg(feature = "whole")]
 
 mod pointers;
 

@@ -1,5 +1,6 @@
 //! When is a mount made private by the working directory (docs/rules.md,
 //! `through = "working-directory"`)?
+#![cfg(feature = "whole")]
 
 mod pointers;
 

@@ -1,5 +1,6 @@
 //! Which files on the mount that stood over /proc/sys are accepted, and what an
 //! accepted descriptor answers (docs/rules.md, `through = "trusted-overmount"`).
+#![cfg(feature = "whole")]
 
 mod mounts;
 mod pointers;
