@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::Outcome;
+use crate::{Outcome, patch};
 
 /// How each test and subtest ended, by its name, in the suite's own words. A
 /// name that occurs twice keeps its results in the order they were printed.
@@ -116,6 +116,43 @@ pub type Way<'a> = (&'a str, &'a dyn Fn() -> SuiteRun);
 /// Those of the ways that a run of `make test` has time for: the first one.
 pub fn asked<'a, 'b>(ways: &'b [Way<'a>]) -> &'b [Way<'a>] {
     if is_whole() { ways } else { &ways[..1] }
+}
+
+/// A program as it is, and patched in the two ways that suites are run with.
+#[derive(Debug)]
+pub struct Programs {
+    stock: PathBuf,
+    every_call: PathBuf,
+    default: PathBuf,
+}
+
+impl Programs {
+    /// Patches `stock` to files in `folder` whose names start with `name`.
+    pub fn patch(stock: &Path, folder: &Path, name: &str) -> Self {
+        let patched = |way: &str, args: &[&str]| {
+            let patched = folder.join(format!("{name}-{way}"));
+            patch(stock, &patched, args);
+            patched
+        };
+        let every_call = patched("every-call", &["--every-call"]);
+        Self { stock: stock.to_owned(), every_call, default: patched("default", &[]) }
+    }
+
+    /// Compares what a suite says of the stock program and of each patched one that
+    /// `select` leaves ([`asked`], or all).
+    pub fn compare(
+        &self,
+        suite: &str,
+        unstable: &[Unstable],
+        run: &dyn Fn(&Path) -> SuiteRun,
+        select: for<'a, 'b> fn(&'b [Way<'a>]) -> &'b [Way<'a>],
+    ) -> Report {
+        let ways: [Way<'_>; 2] = [
+            ("every call", &|| run(&self.every_call)),
+            ("default profile", &|| run(&self.default)),
+        ];
+        compare(suite, unstable, &|| run(&self.stock), select(&ways))
+    }
 }
 
 /// Runs one suite stock and changed. The stock run is shared by the ways; when

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use procsys_tests::gosuites::{Linked, goroot, run_suite, test_program};
-use procsys_tests::patch;
-use procsys_tests::suite::{Report, SuiteRun, Unstable, compare, conclude, is_whole, workplace};
+use procsys_tests::suite::{Programs, Report, Unstable, conclude, is_whole, workplace};
 
 /// The packages that stand closest to the kernel, in two lanes of about the
 /// same length, one for each core.
@@ -71,14 +70,6 @@ fn gos_own_suites_end_as_they_do_unpatched() {
 fn both_ways(goroot: &Path, folder: &Path, package: &str) -> Report {
     let stock = test_program(goroot, package, Linked::Static);
     let run = |program: &Path| run_suite(goroot, package, program, &args(package), LIMIT);
-    let patched = |way: &str, args: &[&str]| {
-        let patched = folder.join(format!("{}-{way}", package.replace('/', "_")));
-        patch(&stock, &patched, args);
-        patched
-    };
-    let every = patched("every-call", &["--every-call"]);
-    let default = patched("default", &[]);
-    let ways: [(&str, &dyn Fn() -> SuiteRun); 2] =
-        [("every call", &|| run(&every)), ("default profile", &|| run(&default))];
-    compare(package, UNSTABLE, &|| run(&stock), &ways)
+    let programs = Programs::patch(&stock, folder, &package.replace('/', "_"));
+    programs.compare(package, UNSTABLE, &run, |ways| ways)
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use procsys_tests::fixture;
 use procsys_tests::pysuites::{LEAVE_OUT, run_module};
 use procsys_tests::suite::{
-    Report, SuiteRun, Unstable, asked, compare, conclude, is_whole, workplace,
+    Programs, Report, SuiteRun, Unstable, asked, conclude, is_whole, workplace,
 };
-use procsys_tests::{fixture, patch};
 
 /// The modules that stand closest to the kernel, in lanes of about the same
 /// length (most of their time is sleep): those of the bounded form, and all.
@@ -24,13 +24,10 @@ const UNSTABLE: &[Unstable] = &[];
 fn cpython_ends_its_tests_as_unpatched() {
     let work = workplace("python");
     let stock = fixture("python").join("usr/bin/python3.11-static");
-    let [every, default] = ["every-call", "default"].map(|way| work.join(way));
-    patch(&stock, &every, &["--every-call"]);
-    patch(&stock, &default, &[]);
+    let programs = &Programs::patch(&stock, &work, "python");
     let reports: Vec<Report> = std::thread::scope(|scope| {
         let lanes = if is_whole() { ALL_LANES } else { LANES };
         let lanes = lanes.map(|modules| {
-            let programs = [stock.as_path(), &every, &default];
             let work = &work;
             scope.spawn(move || {
                 modules.iter().map(|module| both_ways(module, programs, work)).collect::<Vec<_>>()
@@ -42,7 +39,7 @@ fn cpython_ends_its_tests_as_unpatched() {
     conclude(&reports, if is_whole() { 2300 } else { 900 });
 }
 
-fn both_ways(module: &str, programs: [&Path; 3], work: &Path) -> Report {
+fn both_ways(module: &str, programs: &Programs, work: &Path) -> Report {
     // The same path for all, as tests see and print it.
     let place = work.join(format!("{module}-python"));
     let run = |program: &Path| -> SuiteRun {
@@ -50,8 +47,5 @@ fn both_ways(module: &str, programs: [&Path; 3], work: &Path) -> Report {
         std::fs::copy(program, &place).expect("the workplace is writable");
         run_module(&place, work, module, LEAVE_OUT, &[])
     };
-    let [stock, every, default] = programs;
-    let ways: [(&str, &dyn Fn() -> SuiteRun); 2] =
-        [("every call", &|| run(every)), ("default profile", &|| run(default))];
-    compare(module, UNSTABLE, &|| run(stock), asked(&ways))
+    programs.compare(module, UNSTABLE, &run, asked)
 }

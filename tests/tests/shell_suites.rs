@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
+use procsys_tests::fixture;
 use procsys_tests::shellsuites::{SLEEPY, UNSTABLE_IN_BASH, bash, busybox};
 use procsys_tests::suite::{
-    Report, SuiteRun, Unstable, asked, compare, conclude, is_whole, workplace,
+    Programs, Report, SuiteRun, Unstable, asked, conclude, is_whole, workplace,
 };
-use procsys_tests::{fixture, patch};
 
 /// These compute: their tests take longer than all others together.
 const COMPUTING: [&str; 7] =
@@ -20,17 +20,7 @@ fn both_ways(
     unstable: &[Unstable],
     run: &dyn Fn(&Path) -> SuiteRun,
 ) -> Report {
-    let stock = fixture(name);
-    let patched = |way: &str, args: &[&str]| {
-        let patched = folder.join(format!("{name}-{way}"));
-        patch(&stock, &patched, args);
-        patched
-    };
-    let every = patched("every-call", &["--every-call"]);
-    let default = patched("default", &[]);
-    let ways: [(&str, &dyn Fn() -> SuiteRun); 2] =
-        [("every call", &|| run(&every)), ("default profile", &|| run(&default))];
-    compare(name, unstable, &|| run(&stock), asked(&ways))
+    Programs::patch(&fixture(name), folder, name).compare(name, unstable, run, asked)
 }
 
 #[test]
