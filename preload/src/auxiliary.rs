@@ -1,6 +1,10 @@
-//! What the kernel told the program besides its arguments (getauxval(3)): read
-//! from the vector behind the environment.
+//! What the kernel told the program besides its arguments (getauxval(3)).
+//!
+//! It is asked of libc, which has noted it before any constructor. Behind the
+//! environment it can't be looked for: for a program with more rights than its
+//! caller glibc takes variables out, and a constructor may have moved the whole.
 
+use crate::libc;
 use crate::next::Header;
 
 /// The words that are asked for.
@@ -11,38 +15,18 @@ pub(crate) struct Given {
     pub(crate) headers: &'static [Header],
 }
 
-/// Reads the vector behind `environment`, where the kernel put it.
-pub(crate) fn read(environment: *const *const u8) -> Given {
+/// Asks for them.
+pub(crate) fn read() -> Given {
     const AT_PHDR: usize = 3;
     const AT_PHNUM: usize = 5;
     const AT_SECURE: usize = 23;
-    let (mut headers, mut count, mut secure) = (0, 0, 0);
-    let mut word = environment.cast::<usize>();
-    if word.is_null() {
-        return Given { is_secure: false, headers: &[] };
-    }
-    // SAFETY: before main the environment is still where the kernel put it: its
-    // pointers, a null, and pairs of words until one of type 0. The headers are
-    // the program's, as long as it runs.
-    unsafe {
-        while word.read() != 0 {
-            word = word.add(1);
-        }
-        word = word.add(1);
-        while word.read() != 0 {
-            let value = word.add(1).read();
-            match word.read() {
-                AT_PHDR => headers = value,
-                AT_PHNUM => count = value,
-                AT_SECURE => secure = value,
-                _ => {}
-            }
-            word = word.add(2);
-        }
-        let headers = match headers {
-            0 => &[],
-            _ => core::slice::from_raw_parts(headers as *const Header, count),
-        };
-        Given { is_secure: secure != 0, headers }
-    }
+    let headers = match libc::auxiliary(AT_PHDR) {
+        0 => &[],
+        // SAFETY: the program's headers, as the kernel gave them, as long as it runs.
+        at => unsafe {
+            core::slice::from_raw_parts(at as *const Header, libc::auxiliary(AT_PHNUM))
+        },
+    };
+    // Every kernel since 2.6.0 says AT_SECURE; without headers nothing is known.
+    Given { is_secure: headers.is_empty() || libc::auxiliary(AT_SECURE) != 0, headers }
 }

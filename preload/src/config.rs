@@ -55,7 +55,7 @@ static AT_LOAD: extern "C" fn() = at_load;
 /// Runs before main, and before the threads and handlers of the program.
 extern "C" fn at_load() {
     next::note_objects();
-    let given = auxiliary::read(libc::environment());
+    let given = auxiliary::read();
     let own = environment::Own::read(libc::environment());
     if !given.is_secure && own.value(b"PROCSYS_DISABLE") != Some(b"1") {
         start(&own, &given);

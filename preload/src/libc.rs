@@ -1,5 +1,5 @@
 //! The few things of libc that the library is linked against: names that every
-//! libc since glibc 2.2.5, and musl, has.
+//! libc since glibc 2.16, and musl, has.
 
 use core::ffi::c_int;
 use core::hint::black_box;
@@ -9,13 +9,14 @@ unsafe extern "C" {
     fn __errno_location() -> *mut c_int;
     /// The program's environment.
     static environ: *const *const u8;
+    fn getauxval(kind: usize) -> usize;
     fn dl_iterate_phdr(callback: Callback, data: *mut u8) -> c_int;
 }
 
 /// What dl_iterate_phdr(3) calls for each loaded object.
 pub(crate) type Callback = unsafe extern "C" fn(*mut u8, usize, *mut u8) -> c_int;
 
-// Both functions are called by their addresses: a library without a procedure
+// The functions are called by their addresses: a library without a procedure
 // linkage table has three sections and four dynamic entries less.
 
 /// Where the calling thread's errno is.
@@ -34,6 +35,13 @@ pub(crate) unsafe fn each_object(callback: Callback, data: *mut u8) {
     let function: unsafe extern "C" fn(Callback, *mut u8) -> c_int = black_box(dl_iterate_phdr);
     // SAFETY: as the caller promises.
     unsafe { function(callback, data) };
+}
+
+/// A word that the kernel told the program, or 0.
+pub(crate) fn auxiliary(kind: usize) -> usize {
+    let function: unsafe extern "C" fn(usize) -> usize = black_box(getauxval);
+    // SAFETY: libc's own function, which takes a number.
+    unsafe { function(kind) }
 }
 
 /// How far a thread's errno lies from its thread pointer: the same for all, as

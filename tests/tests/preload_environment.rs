@@ -163,3 +163,25 @@ fn rules_are_read_traced_and_disabled() {
     assert_eq!(outcome.code, Some(1), "{outcome}");
     assert_eq!(fs::read_to_string(&trace).expect("as above"), text);
 }
+
+/// Another library's constructor may have moved the environment before ours runs.
+#[test]
+fn a_moved_environment_is_read() {
+    let folder = Folder::new("preload-moved");
+    let code = folder.path().join("moves.c");
+    let other = folder.path().join("moves.so");
+    let text = "#include <stdlib.h>\n__attribute__((constructor)) static void move(void) {\n\
+                setenv(\"MOVED\", \"1\", 1); }\n";
+    fs::write(&code, text).expect("the temporary directory is writable");
+    compile("gcc", &["-shared", "-fPIC"], &code, &other);
+    let toml = folder.path().join("rules.toml");
+    fs::write(&toml, RULES).expect("as above");
+    let table = table(folder.path(), &toml);
+    for (first, second) in [(&other, &library()), (&library(), &other)] {
+        let mut command = preloaded("/bin/sh", &["-c", "cat /proc/sys/procsys/x; echo $MOVED"]);
+        command.env("LD_PRELOAD", format!("{}:{}", first.display(), second.display()));
+        command.env("PROCSYS_RULES", &table);
+        let outcome = finish(command);
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "42\n1\n"), "{outcome}");
+    }
+}

@@ -185,31 +185,9 @@ static void environment(void) {
 #ifdef OWN_MALLOC
 // The program's own allocator: it may be in the middle of its work, with its locks
 // held, when a signal handler opens a file. So nothing may come here meanwhile.
-static char heap[8 << 20];
-static size_t used;
 static volatile int is_watched, count;
-void *malloc(size_t size) {
-  count += is_watched;
-  size_t *block = (size_t *)(heap + used);
-  used += (size + 31) & ~15ul;
-  if (used > sizeof heap) abort();
-  *block = size;
-  return block + 2;
-}
-void free(void *block) {
-  (void)block;
-  count += is_watched;
-}
-void *calloc(size_t n, size_t size) {
-  if (size && n > sizeof heap / size) return NULL;
-  void *block = malloc(n * size);
-  return memset(block, 0, n * size);
-}
-void *realloc(void *old, size_t size) {
-  void *block = malloc(size);
-  if (old) memcpy(block, old, ((size_t *)old)[-2] < size ? ((size_t *)old)[-2] : size);
-  return block;
-}
+static void on_malloc(void) { count += is_watched; }
+#include "own_malloc.h"
 
 static void own_malloc(void) {
   for (int i = 0; i < 3; i++) {
