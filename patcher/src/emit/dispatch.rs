@@ -75,7 +75,7 @@ impl Make {
 /// of those.
 pub(super) fn write(
     code: &mut Code,
-    anchors: &Anchors,
+    anchors: &Anchors<'_>,
     descriptors: &mut Vec<Descriptor>,
     (nr, reach): (u32, Reach),
     make: Make,
@@ -127,7 +127,7 @@ pub(super) fn write(
 /// that names no socket is passed.
 pub(super) fn ask_before(
     code: &mut Code,
-    anchors: &Anchors,
+    anchors: &Anchors<'_>,
     descriptors: &mut Vec<Descriptor>,
     done: Label,
     nr: Option<u32>,
@@ -144,7 +144,7 @@ pub(super) fn ask_before(
 }
 
 /// In a forked child, the slots that other threads of the parent held are freed.
-fn after_fork(code: &mut Code, anchors: &Anchors, fork: Fork, done: Label) {
+fn after_fork(code: &mut Code, anchors: &Anchors<'_>, fork: Fork, done: Label) {
     let (child, clear) = (code.label(), code.label());
     // mov %rax, %rcx
     code.raw(&[0x48, 0x89, 0xc1]);

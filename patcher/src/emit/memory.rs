@@ -90,7 +90,7 @@ pub fn changes<'b>(
     let base = place(wanted)?.wrapping_add(SLOTS_SIZE);
     let extra = Extra { note: &[], moved: &[], strings: &[], headers: 0, entry: None };
     let far = |why: String| Error::Input(format!("no room near the code: {why}"));
-    let contents = segment::build(base, &table, &extra, options, &detours).map_err(far)?;
+    let contents = segment::build(&image, base, &table, &extra, options, &detours).map_err(far)?;
     if contents.bytes.len() as u64 > len - SLOTS_SIZE {
         return Err(Error::Input("the rules are too many for the memory near the code".into()));
     }

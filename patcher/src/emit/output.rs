@@ -95,7 +95,7 @@ pub fn write<'a>(
         headers: if room == Room::Segment { count * 56 } else { 0 },
         entry: purpose.table.starts().then(|| image.header.e_entry.get(LE)),
     };
-    let contents = segment::build(base, &purpose.table, &extra, purpose.options, detours)
+    let contents = segment::build(image, base, &purpose.table, &extra, purpose.options, detours)
         .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
     let strings = needed.as_ref().and_then(Needed::old_strings);
     let place = Place { room, base, offset, first, len: contents.bytes.len() as u64, strings };

@@ -5,6 +5,7 @@ use procsys_rules::Table;
 use super::code::Code;
 use super::tail::Tails;
 use super::trampoline::{self, Special};
+use crate::elf::Image;
 use crate::patch::Options;
 use crate::plan::Detour;
 use crate::shim::{
@@ -12,8 +13,10 @@ use crate::shim::{
     NOTES_AT, SLOTS_SIZE, Shim,
 };
 
-/// Addresses that trampolines refer to.
-pub(super) struct Anchors {
+/// What trampolines refer to: addresses, and the program's own code.
+pub(super) struct Anchors<'a> {
+    /// The program.
+    pub(super) image: &'a Image<'a>,
     /// The slow path's entry.
     pub(super) slow: u64,
     /// The code for a forked child.
@@ -68,11 +71,12 @@ pub(super) struct Extra<'a> {
     pub(super) entry: Option<u64>,
 }
 
-/// Builds the segment for `base`.
+/// Builds the segment of a program for `base`.
 ///
 /// # Errors
 /// When something is out of the reach of a jump, or can't be moved.
 pub(super) fn build(
+    image: &Image<'_>,
     base: u64,
     table: &Table<'_>,
     extra: &Extra<'_>,
@@ -106,6 +110,7 @@ pub(super) fn build(
     }
     bytes[HEADER_EXEC..][..8].copy_from_slice(&options.exec.unwrap_or(0).to_le_bytes());
     let anchors = Anchors {
+        image,
         slow: base + u64::from(shim.header(HEADER_SLOW)),
         forked: base + u64::from(shim.header(HEADER_FORKED)),
         classes: base + tables.offset,

@@ -29,7 +29,7 @@ impl Tails {
     }
 
     /// Writes all that were asked for.
-    pub(super) fn write(self, code: &mut Code, anchors: &Anchors) {
+    pub(super) fn write(self, code: &mut Code, anchors: &Anchors<'_>) {
         for (reach, label) in self.all {
             code.align(16);
             code.bind(label);
@@ -58,7 +58,7 @@ pub(super) fn unless_failed(code: &mut Code, reach: Reach, success: Label) {
 
 /// Goes to `slow` if a success may be wrong, or the process has noted that it is
 /// to be looked at.
-pub(super) fn if_odd(code: &mut Code, anchors: &Anchors, reach: Reach, slow: Label) {
+pub(super) fn if_odd(code: &mut Code, anchors: &Anchors<'_>, reach: Reach, slow: Label) {
     match reach.after {
         After::FailureOrMode(argument, offset) => {
             code.movzx_ecx_argument(argument, offset);

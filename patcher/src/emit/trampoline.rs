@@ -1,6 +1,8 @@
 //! The code that one site's detour leads to.
 
-use iced_x86::{BlockEncoder, BlockEncoderOptions, FlowControl, Instruction, InstructionBlock};
+use iced_x86::{
+    BlockEncoder, BlockEncoderOptions, FlowControl, Instruction, InstructionBlock, OpKind,
+};
 use procsys_rules::Table;
 use procsys_rules::reach::Reach;
 
@@ -8,6 +10,7 @@ use super::code::{Code, Label};
 use super::dispatch::{self, Descriptor, Make};
 use super::segment::Anchors;
 use super::tail::Tails;
+use crate::elf::Image;
 use crate::patch::Options;
 use crate::plan::{Calls, Detour, Form, Number, cancel};
 
@@ -75,7 +78,7 @@ impl Calls for Asked {
 /// When a moved instruction can't be encoded at its new place.
 pub(super) fn write(
     code: &mut Code,
-    anchors: &Anchors,
+    anchors: &Anchors<'_>,
     special: &Special,
     options: &Options,
     detour: &Detour<'_>,
@@ -83,7 +86,7 @@ pub(super) fn write(
     tails: &mut Tails,
 ) -> Result<(), String> {
     let mut descriptors = Vec::new();
-    moved(code, detour.before())?;
+    moved(code, anchors.image, detour.before())?;
     if detour.form == Form::First {
         let done = *first.insert(code.label());
         let nr = match &detour.number {
@@ -116,7 +119,7 @@ pub(super) fn write(
     }
     if !comes_back {
         code.bind(done);
-        moved(code, detour.after())?;
+        moved(code, anchors.image, detour.after())?;
         if !ends(detour.after()) {
             code.jmp_to(detour.end());
         }
@@ -154,7 +157,7 @@ fn pass(code: &mut Code, detour: &Detour<'_>, done: Label) {
 /// Chooses by the number in rax, with rcx and r11 as the only registers.
 fn choose(
     code: &mut Code,
-    anchors: &Anchors,
+    anchors: &Anchors<'_>,
     special: &Special,
     descriptors: &mut Vec<Descriptor>,
     detour: &Detour<'_>,
@@ -213,14 +216,26 @@ fn ends(instructions: &[Instruction]) -> bool {
     matches!(flow, Some(FlowControl::Return | FlowControl::UnconditionalBranch))
 }
 
-/// Writes instructions for their new place.
-fn moved(code: &mut Code, instructions: &[Instruction]) -> Result<(), String> {
-    if instructions.is_empty() {
-        return Ok(());
+/// Writes instructions for their new place: as the bytes that they are, unless
+/// one of them depends on where it is.
+fn moved(code: &mut Code, image: &Image<'_>, instructions: &[Instruction]) -> Result<(), String> {
+    let Some(first) = instructions.first() else { return Ok(()) };
+    if !instructions.iter().any(depends_on_place) {
+        let bytes = |i: &Instruction| image.at(i.ip())?.get(..i.len());
+        if let Some(all) = instructions.iter().map(bytes).collect::<Option<Vec<_>>>() {
+            all.into_iter().for_each(|bytes| code.raw(bytes));
+            return Ok(());
+        }
     }
     let block = InstructionBlock::new(instructions, code.here());
     let block = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE)
-        .map_err(|e| format!("instructions at {:#x} can't be moved: {e}", instructions[0].ip()))?;
+        .map_err(|e| format!("instructions at {:#x} can't be moved: {e}", first.ip()))?;
     code.raw(&block.code_buffer);
     Ok(())
+}
+
+/// Whether an instruction says something by its distance from itself.
+fn depends_on_place(instruction: &Instruction) -> bool {
+    const NEAR: [OpKind; 3] = [OpKind::NearBranch16, OpKind::NearBranch32, OpKind::NearBranch64];
+    instruction.is_ip_rel_memory_operand() || instruction.op_kinds().any(|o| NEAR.contains(&o))
 }
