@@ -32,6 +32,23 @@ const LANES: usize = 8;
 impl Sums {
     /// The sums of the whole words in `bytes`; what is left over is not counted.
     pub fn of(bytes: &[u8]) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has what the function is compiled for.
+            return unsafe { Self::by_avx2(bytes) };
+        }
+        Self::by_rows(bytes)
+    }
+
+    /// The same code, in wider instructions.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn by_avx2(bytes: &[u8]) -> Self {
+        Self::by_rows(bytes)
+    }
+
+    #[inline(always)]
+    fn by_rows(bytes: &[u8]) -> Self {
         let words = bytes.as_chunks::<WORD>().0;
         let (rows, rest) = words.as_chunks::<LANES>();
         let (mut first, mut second) = ([0u64; LANES], [0u64; LANES]);

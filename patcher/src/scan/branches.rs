@@ -1,9 +1,9 @@
 //! Bytes that read as a call or jump with a 32-bit offset, wherever they are.
 //!
 //! Every byte of all code is looked at, tens of megabytes in a large program, and
-//! one in twenty is an e8, an e9 or a 0f. So 64 bytes are decided at a time, in a
-//! form that compilers make vector instructions of, and the offset's last byte,
-//! which says how far the branch goes, is looked at first.
+//! one in twenty is an e8, an e9 or a 0f. So 64 bytes are decided at a time, by
+//! vector instructions, and the offset's last byte, which says how far the branch
+//! goes, is looked at first.
 
 /// Positions that are decided at a time.
 const BLOCK: usize = 64;
@@ -49,19 +49,51 @@ fn branch(bytes: &[u8]) -> Option<(u64, i32)> {
 
 /// One bit for each position where a branch may start that goes no farther than
 /// `far` times 16 MiB.
+#[cfg(target_arch = "x86_64")]
+fn marks(bytes: &[u8; BLOCK + LONGEST - 1], far: u8) -> u64 {
+    // SAFETY: every processor of this architecture has SSE2.
+    unsafe { marks_by_sse2(bytes, far) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+fn marks_by_sse2(bytes: &[u8; BLOCK + LONGEST - 1], far: u8) -> u64 {
+    use std::arch::x86_64::{
+        __m128i, _mm_add_epi8, _mm_and_si128, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8,
+        _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
+    };
+    const WIDTH: usize = size_of::<__m128i>();
+    let all = |byte: u8| _mm_set1_epi8(byte as i8);
+    let (shift, most) = (all(far + 1), all(2 * far + 1));
+    (0..BLOCK).step_by(WIDTH).fold(0, |marks, from| {
+        let load = |at: usize| {
+            let part: &[u8; WIDTH] = bytes[from + at..].first_chunk().expect("a block is longer");
+            // SAFETY: that many bytes, wherever they lie.
+            unsafe { _mm_loadu_si128(part.as_ptr().cast()) }
+        };
+        let is = |bytes, mask, value| _mm_cmpeq_epi8(_mm_and_si128(bytes, all(mask)), all(value));
+        let is_near = |last| {
+            let shifted = _mm_add_epi8(last, shift);
+            _mm_cmpeq_epi8(_mm_min_epu8(shifted, most), shifted)
+        };
+        let opcode = load(0);
+        let plain = _mm_and_si128(is(opcode, 0xfe, 0xe8), is_near(load(4)));
+        let second = _mm_and_si128(is(load(1), 0xf0, 0x80), is_near(load(5)));
+        let two_bytes = _mm_and_si128(is(opcode, 0xff, 0x0f), second);
+        let found = _mm_movemask_epi8(_mm_or_si128(plain, two_bytes)) as u32;
+        marks | u64::from(found) << from
+    })
+}
+
+/// The same where there are no such instructions.
+#[cfg(not(target_arch = "x86_64"))]
 fn marks(bytes: &[u8; BLOCK + LONGEST - 1], far: u8) -> u64 {
     let is_near = |last: u8| last.wrapping_add(far + 1) <= 2 * far + 1;
-    let mut flags = [0; BLOCK];
-    for (i, flag) in flags.iter_mut().enumerate() {
-        let plain = (bytes[i] & 0xfe == 0xe8) & is_near(bytes[i + 4]);
-        let two_bytes = (bytes[i] == 0x0f) & (bytes[i + 1] & 0xf0 == 0x80) & is_near(bytes[i + 5]);
-        *flag = u8::from(plain | two_bytes);
-    }
-    // The product's highest byte is the eight flags, the first of them lowest.
-    let gather =
-        |eight: &[u8; 8]| u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-    let eights = flags.as_chunks().0.iter().enumerate();
-    eights.fold(0, |marks, (i, eight)| marks | gather(eight) << (8 * i))
+    (0..BLOCK).fold(0, |marks, i| {
+        let plain = bytes[i] & 0xfe == 0xe8 && is_near(bytes[i + 4]);
+        let second = bytes[i + 1] & 0xf0 == 0x80 && is_near(bytes[i + 5]);
+        marks | u64::from(plain || bytes[i] == 0x0f && second) << i
+    })
 }
 
 #[cfg(test)]
