@@ -5,6 +5,7 @@ mod draft;
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::Write;
 use std::ops::{Deref, Range};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -119,7 +120,9 @@ impl Beside {
     /// [`Error::Io`] with the path.
     pub fn copy_of(input: &Input, path: &Path) -> Result<Self, Error> {
         let copy = Self::new(path)?;
-        std::io::copy(&mut &input.file, &mut copy.file.file()).map_err(|e| copy.failed(&e))?;
+        let (mut from, mut to) = (&input.file, copy.file.file());
+        let reserved = reserve(to, input.metadata.len());
+        reserved.and_then(|()| std::io::copy(&mut from, &mut to)).map_err(|e| copy.failed(&e))?;
         Ok(copy)
     }
 
@@ -197,6 +200,19 @@ impl Written for Copy {
         // Only memory is at stake.
         _ = given_up;
     }
+}
+
+/// Asks for a file's room at once, where the file system can give it so: it then
+/// need not look for some at each page.
+///
+/// # Errors
+/// When there is no room.
+fn reserve(file: &File, len: u64) -> std::io::Result<()> {
+    // SAFETY: a descriptor that is open, and numbers.
+    let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, len as libc::off_t) };
+    let error = std::io::Error::last_os_error();
+    let is_full = result != 0 && error.kind() == std::io::ErrorKind::StorageFull;
+    if is_full { Err(error) } else { Ok(()) }
 }
 
 /// The directory that a path is in.
