@@ -12,7 +12,7 @@ use procsys_rules::reach::{MARKED_MODES, PROCFS_ROOT_MODE};
 use procsys_rules::sockets;
 
 use crate::function::{Function, STATES, State, how, look};
-use crate::{config, engine, libc, redirect, stack, trace};
+use crate::{config, engine, libc, next, redirect, stack, trace};
 
 /// How far errno lies from the thread pointer; kept before any function's calls
 /// are looked at.
@@ -195,13 +195,8 @@ extern "C" fn may_be_redirected(function: &Function, given: &[usize; 6]) -> bool
 /// `address` must be that of a function that takes as many of the arguments as
 /// it has, or fewer.
 unsafe fn call(function: &Function, address: usize, args: [usize; 6]) -> isize {
-    let [a, b, c, d, e, f] = args;
     // SAFETY: as the caller promises.
-    let result = unsafe {
-        let next: unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> isize =
-            core::mem::transmute(address);
-        next(a, b, c, d, e, f)
-    };
+    let result = unsafe { next::call(address, args) };
     function.widened(result)
 }
 

@@ -3,204 +3,189 @@
 
 use core::arch::naked_asm;
 use core::ffi::c_int;
-use core::marker::PhantomData;
+use core::sync::atomic::AtomicUsize;
 
 use procsys_hook::Call;
 
-use crate::engine::{self, call};
-use crate::libc::{environment, errno, set_errno};
-use crate::next::next;
+use crate::engine;
+use crate::libc::{bytes, environment, errno, set_errno};
+use crate::next::{self, next};
 use crate::{environment as travel, pool};
 
 type List = *const *const u8;
 
-const EXECVE: usize = 59;
-const EXECVEAT: usize = 322;
+const EXECVE: u16 = 59;
+const EXECVEAT: u16 = 322;
+/// No call whose paths a redirect could mean.
+const NO_CALL: usize = usize::MAX;
 const ENOSYS: c_int = 38;
 
-/// Calls the next function of that name, as one of that type.
-macro_rules! make {
-    ($name:literal, fn($($type:ty),*), $($arg:expr),*) => {{
-        match next!($name).address() {
-            // SAFETY: the loader's tables have the function there, of libc's type.
-            Some(address) => unsafe {
-                let next: unsafe extern "C" fn($($type),*) -> c_int = core::mem::transmute(address);
-                next($($arg),*)
-            },
+/// A function that runs a program: all of them take at most six words.
+#[repr(C, align(8))]
+struct Program {
+    /// The call that it is.
+    nr: u16,
+    /// Where among its arguments the environment is.
+    envp: u8,
+    /// Where those are that the call has first, and how many.
+    paths: (u8, u8),
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It comes back with -1 and errno.
+    Exec,
+    /// The same; without a slash the file is looked for in PATH.
+    Searched,
+    /// It gives the errno as its result.
+    Spawn,
+    /// Both.
+    SearchedSpawn,
+}
+
+/// For each of the functions its next definition ([`next::kept`]).
+static FOUND: [AtomicUsize; PROGRAMS.len()] = [const { AtomicUsize::new(0) }; PROGRAMS.len()];
+
+macro_rules! programs {
+    ($($name:ident $at:literal = $nr:ident envp $envp:literal paths $paths:tt $kind:ident;)*) => {
+        static PROGRAMS: [Program; [$($at),*].len()] =
+            [$(Program { nr: $nr, envp: $envp, paths: $paths, kind: Kind::$kind }),*];
+        $(
+            #[unsafe(naked)]
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name(_: usize, _: usize, _: usize) -> c_int {
+                // As the functions of the lists begin: so is its name known.
+                naked_asm!(
+                    "lea r10, [rip + {programs} + 8 * {at}]",
+                    "jmp {in_a_row}",
+                    programs = sym PROGRAMS,
+                    at = const $at,
+                    in_a_row = sym in_a_row,
+                )
+            }
+        )*
+    };
+}
+
+programs! {
+    execve 0 = EXECVE envp 2 paths (0, 1) Exec;
+    execvpe 1 = EXECVE envp 2 paths (0, 1) Searched;
+    fexecve 2 = EXECVE envp 2 paths (0, 0) Exec;
+    execveat 3 = EXECVEAT envp 3 paths (0, 2) Exec;
+    posix_spawn 4 = EXECVE envp 5 paths (1, 1) Spawn;
+    posix_spawnp 5 = EXECVE envp 5 paths (1, 1) SearchedSpawn;
+}
+
+const _: () = assert!(size_of::<Program>() == 8);
+
+/// Lays the arguments in a row, for [`run`].
+#[unsafe(naked)]
+unsafe extern "C" fn in_a_row() -> c_int {
+    naked_asm!(
+        ".cfi_startproc",
+        "push r9",
+        "push r8",
+        "push rcx",
+        "push rdx",
+        "push rsi",
+        "push rdi",
+        "mov rdi, r10",
+        "mov rsi, rsp",
+        "push rax",
+        ".cfi_adjust_cfa_offset 56",
+        "call {run}",
+        "add rsp, 56",
+        ".cfi_adjust_cfa_offset -56",
+        "ret",
+        ".cfi_endproc",
+        run = sym run,
+    )
+}
+
+/// Runs a program with its environment completed.
+extern "C" fn run(program: &'static Program, given: &[usize; 6]) -> c_int {
+    let before = errno();
+    let is_spawn = matches!(program.kind, Kind::Spawn | Kind::SearchedSpawn);
+    let call = program.call(given);
+    let mut result = -1;
+    let Some(&envp) = given.get(usize::from(program.envp)) else { return result };
+    travel::completed(envp as List, &mut |envp| {
+        result = engine::run(&call, &|call| {
+            let result = program.make(given, call, envp);
+            if is_spawn && result != 0 {
+                set_errno(result as c_int);
+                return -1;
+            }
+            result
+        }) as c_int;
+    });
+    if is_spawn {
+        result = if result == 0 { 0 } else { errno() };
+        set_errno(before);
+    }
+    result
+}
+
+impl Program {
+    /// The call that it is. A file that is looked for in PATH is no path that rules
+    /// know.
+    fn call(&self, given: &[usize; 6]) -> Call {
+        let mut call = engine::call(usize::from(self.nr), self.paths_in(given));
+        let path = call.args[0];
+        let is_searched = matches!(self.kind, Kind::Searched | Kind::SearchedSpawn);
+        // SAFETY: libc reads the text too; a bad pointer ends the program there.
+        if is_searched && (path == 0 || !unsafe { bytes(path as *const u8) }.contains(&b'/')) {
+            call.nr = NO_CALL;
+        }
+        call
+    }
+
+    fn paths_in<'a>(&self, given: &'a [usize; 6]) -> &'a [usize] {
+        let (start, count) = (usize::from(self.paths.0), usize::from(self.paths.1));
+        given.get(start..start + count).unwrap_or_default()
+    }
+
+    /// Calls the next function with the paths of `call`, and that environment.
+    fn make(&'static self, given: &[usize; 6], call: &Call, envp: List) -> isize {
+        let mut args = *given;
+        let paths = args.iter_mut().skip(usize::from(self.paths.0)).zip(call.args);
+        paths.take(usize::from(self.paths.1)).for_each(|(to, from)| *to = from);
+        if let Some(place) = args.get_mut(usize::from(self.envp)) {
+            *place = envp as usize;
+        }
+        let at = (&raw const *self) as usize;
+        let index = (at - (&raw const PROGRAMS) as usize) / size_of::<Self>();
+        let found = FOUND.get(index);
+        match found.and_then(|found| next::kept(found, || next::exported_name(at))) {
+            // SAFETY: the loader's tables have a function of this name there; the
+            // arguments are the program's own, and an environment.
+            Some(address) => unsafe { next::call(address, args) as i32 as isize },
             None => {
                 set_errno(ENOSYS);
                 -1
             }
         }
-    }};
-}
-
-/// Makes an exec with an environment. As [`engine::Make`], without a table.
-#[derive(Clone, Copy)]
-struct Exec<'a> {
-    closure: *const (),
-    call: unsafe fn(*const (), &Call, List) -> c_int,
-    lives: PhantomData<&'a ()>,
-}
-
-impl<'a> Exec<'a> {
-    fn by<F: Fn(&Call, List) -> c_int>(closure: &'a F) -> Self {
-        unsafe fn call<F: Fn(&Call, List) -> c_int>(
-            f: *const (),
-            call: &Call,
-            envp: List,
-        ) -> c_int {
-            // SAFETY: `by` put the address of an `F` there, which still lives.
-            unsafe { (*f.cast::<F>())(call, envp) }
-        }
-        Self { closure: (&raw const *closure).cast(), call: call::<F>, lives: PhantomData }
-    }
-
-    fn make(self, call: &Call, envp: List) -> c_int {
-        // SAFETY: both fields are of one closure, which lives as long as this.
-        unsafe { (self.call)(self.closure, call, envp) }
     }
 }
 
-/// An exec of `path` (an argument of the call made by `make`) with `envp` completed.
-fn exec<F: Fn(&Call, List) -> c_int>(call: &Call, envp: List, make: &F) -> c_int {
-    exec_by(call, envp, Exec::by(make))
-}
-
-fn exec_by(call: &Call, envp: List, make: Exec<'_>) -> c_int {
-    let mut result = -1;
-    travel::completed(envp, &mut |envp| {
-        result = engine::run(call, &|call| make.make(call, envp) as isize) as c_int;
-    });
-    result
-}
-
 #[unsafe(no_mangle)]
-unsafe extern "C" fn execve(path: usize, argv: List, envp: List) -> c_int {
-    exec(&call(EXECVE, &[path, argv as usize]), envp, &|call, envp| {
-        make!("execve", fn(usize, List, List), call.args[0], argv, envp)
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn execv(path: usize, argv: List) -> c_int {
+unsafe extern "C" fn execv(path: usize, argv: usize) -> c_int {
     // SAFETY: as execve's caller promises.
-    unsafe { execve(path, argv, environment()) }
+    unsafe { execve(path, argv, environment() as usize) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn execvpe(file: usize, argv: List, envp: List) -> c_int {
-    let make =
-        |call: &Call, envp: List| make!("execvpe", fn(usize, List, List), call.args[0], argv, envp);
-    exec(&searched(file, argv), envp, &make)
-}
-
-/// The call of a file that is looked for in PATH, unless it has a slash: only
-/// then it is a path that rules know.
-fn searched(file: usize, argv: List) -> Call {
-    // SAFETY: libc reads the text too; a bad pointer ends the program there.
-    let is_path = file != 0 && unsafe { crate::libc::bytes(file as *const u8) }.contains(&b'/');
-    call(if is_path { EXECVE } else { usize::MAX }, &[file, argv as usize])
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn execvp(file: usize, argv: List) -> c_int {
+unsafe extern "C" fn execvp(file: usize, argv: usize) -> c_int {
     // SAFETY: as execvpe's caller promises.
-    unsafe { execvpe(file, argv, environment()) }
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn fexecve(fd: c_int, argv: List, envp: List) -> c_int {
-    exec(&call(usize::MAX, &[]), envp, &|_, envp| {
-        make!("fexecve", fn(c_int, List, List), fd, argv, envp)
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn execveat(
-    dirfd: c_int,
-    path: usize,
-    argv: List,
-    envp: List,
-    flags: c_int,
-) -> c_int {
-    let words = [dirfd as isize as usize, path, argv as usize, 0, flags as usize];
-    exec(&call(EXECVEAT, &words), envp, &|call, envp| {
-        let [dirfd, path, ..] = call.args;
-        let dirfd = dirfd as c_int;
-        make!("execveat", fn(c_int, usize, List, List, c_int), dirfd, path, argv, envp, flags)
-    })
-}
-
-/// posix_spawn and posix_spawnp give the errno as their result.
-fn spawn<F: Fn(&Call, List) -> c_int>(call: &Call, envp: List, make: &F) -> c_int {
-    spawn_by(call, envp, Exec::by(make))
-}
-
-fn spawn_by(call: &Call, envp: List, make: Exec<'_>) -> c_int {
-    let before = errno();
-    let result = exec(call, envp, &|call, envp| match make.make(call, envp) {
-        0 => 0,
-        error => {
-            set_errno(error);
-            -1
-        }
-    });
-    let error = if result == 0 { 0 } else { errno() };
-    set_errno(before);
-    error
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn posix_spawn(
-    pid: usize,
-    path: usize,
-    actions: usize,
-    attributes: usize,
-    argv: List,
-    envp: List,
-) -> c_int {
-    spawn(&call(EXECVE, &[path, argv as usize]), envp, &|call, envp| {
-        make!(
-            "posix_spawn",
-            fn(usize, usize, usize, usize, List, List),
-            pid,
-            call.args[0],
-            actions,
-            attributes,
-            argv,
-            envp
-        )
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn posix_spawnp(
-    pid: usize,
-    file: usize,
-    actions: usize,
-    attributes: usize,
-    argv: List,
-    envp: List,
-) -> c_int {
-    spawn(&searched(file, argv), envp, &|call, envp| {
-        make!(
-            "posix_spawnp",
-            fn(usize, usize, usize, usize, List, List),
-            pid,
-            call.args[0],
-            actions,
-            attributes,
-            argv,
-            envp
-        )
-    })
+    unsafe { execvpe(file, argv, environment() as usize) }
 }
 
 /// fork: the child has none of the threads that may hold the hook's slots.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn fork() -> c_int {
-    let result = make!("fork", fn(),);
+    // SAFETY: fork takes nothing.
+    let result = unsafe { next!("fork").call([0; 6]) }.unwrap_or(-1) as c_int;
     if result == 0 {
         pool::forked();
     }
@@ -248,12 +233,12 @@ variadic! {
 
 unsafe extern "C" fn execl_row(path: usize, argv: List) -> c_int {
     // SAFETY: the caller's arguments, ended by a null.
-    unsafe { execve(path, argv, environment()) }
+    unsafe { execve(path, argv as usize, environment() as usize) }
 }
 
 unsafe extern "C" fn execlp_row(file: usize, argv: List) -> c_int {
     // SAFETY: as above.
-    unsafe { execvpe(file, argv, environment()) }
+    unsafe { execvpe(file, argv as usize, environment() as usize) }
 }
 
 unsafe extern "C" fn execle_row(path: usize, argv: List) -> c_int {
@@ -263,13 +248,13 @@ unsafe extern "C" fn execle_row(path: usize, argv: List) -> c_int {
         while !at.read().is_null() {
             at = at.add(1);
         }
-        execve(path, argv, at.add(1).read().cast())
+        execve(path, argv as usize, at.add(1).read() as usize)
     }
 }
 
 /// execve or execveat by `syscall`.
 pub(crate) fn directly(call: &Call) -> isize {
-    let position = if call.nr == EXECVE { 2 } else { 3 };
+    let position = if call.nr == usize::from(EXECVE) { 2 } else { 3 };
     let mut result = -1;
     travel::completed(call.args[position] as List, &mut |envp| {
         let mut call = *call;

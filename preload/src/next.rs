@@ -115,6 +115,33 @@ impl<'a> Next<'a> {
     }
 }
 
+impl Next<'_> {
+    /// Calls it: what it returns, or `None` where no library has it.
+    ///
+    /// # Safety
+    /// As [`call`].
+    pub(crate) unsafe fn call(&self, args: [usize; 6]) -> Option<isize> {
+        // SAFETY: the loader's tables have it there; the rest the caller promises.
+        Some(unsafe { call(self.address()?, args) })
+    }
+}
+
+/// Calls a function: all of them take integers and pointers, at most six, and
+/// don't look at the registers of arguments that they do not have.
+///
+/// # Safety
+/// `address` must be that of such a function, and the arguments right for it.
+#[inline(never)]
+pub(crate) unsafe fn call(address: usize, args: [usize; 6]) -> isize {
+    let [a, b, c, d, e, f] = args;
+    // SAFETY: as the caller promises.
+    unsafe {
+        let function: unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> isize =
+            core::mem::transmute(address);
+        function(a, b, c, d, e, f)
+    }
+}
+
 /// The address that is kept in `found`, looked for by its name if that is 0.
 #[inline]
 pub(crate) fn kept<'a>(

@@ -161,10 +161,7 @@ fn allocate(size: usize) -> *mut u8 {
     static MALLOC: Name = Name::new("malloc");
     let Some(address) = next::global(&MALLOC) else { return core::ptr::null_mut() };
     // SAFETY: the loader's tables have malloc there.
-    unsafe {
-        let malloc: unsafe extern "C" fn(usize) -> *mut u8 = core::mem::transmute(address);
-        malloc(size)
-    }
+    unsafe { next::call(address, [size, 0, 0, 0, 0, 0]) as *mut u8 }
 }
 
 fn realpath_by(next: &Next<'_>, path: usize, out: *mut u8, more: usize) -> *mut u8 {
@@ -172,14 +169,8 @@ fn realpath_by(next: &Next<'_>, path: usize, out: *mut u8, more: usize) -> *mut 
     if path != 0 && redirect::is_any() {
         return resolve(path, out, before);
     }
-    let Some(address) = next.address() else { return core::ptr::null_mut() };
-    // SAFETY: the loader's tables have the function there; one that takes fewer
-    // arguments does not look at the rest.
-    let result = unsafe {
-        let next: unsafe extern "C" fn(usize, *mut u8, usize) -> *mut u8 =
-            core::mem::transmute(address);
-        next(path, out, more)
-    };
+    // SAFETY: realpath's arguments, of which the one in question takes what it has.
+    let result = unsafe { next.call([path, out as usize, more, 0, 0, 0]) }.unwrap_or(0) as *mut u8;
     if result.is_null() && errno() == ENOENT && config::table().is_some() {
         return resolve(path, out, before);
     }

@@ -55,12 +55,9 @@ fn open(call: &Call, make: Make<'_>, mode: Option<*const u8>) -> *mut u8 {
 /// # Safety
 /// `mode` must be a text.
 unsafe fn fdopen(fd: i32, mode: *const u8) -> *mut u8 {
-    let Some(address) = next!("fdopen").address() else { return core::ptr::null_mut() };
-    // SAFETY: the loader's tables have fdopen there.
-    unsafe {
-        let fdopen: unsafe extern "C" fn(i32, *const u8) -> *mut u8 = core::mem::transmute(address);
-        fdopen(fd, mode)
-    }
+    // SAFETY: as the caller promises.
+    let stream = unsafe { next!("fdopen").call([fd as usize, mode as usize, 0, 0, 0, 0]) };
+    stream.unwrap_or(0) as *mut u8
 }
 
 fn fopen_by(next: &Next<'_>, path: usize, mode: *const u8) -> *mut u8 {
@@ -68,13 +65,8 @@ fn fopen_by(next: &Next<'_>, path: usize, mode: *const u8) -> *mut u8 {
     let flags = flags(unsafe { libc::bytes(mode) });
     let call = call(OPENAT, &[AT_FDCWD, path, flags, 0o666]);
     let make = |call: &Call| {
-        let Some(address) = next.address() else { return 0 };
-        // SAFETY: the loader's tables have fopen there.
-        unsafe {
-            let next: unsafe extern "C" fn(usize, *const u8) -> isize =
-                core::mem::transmute(address);
-            next(call.args[1], mode)
-        }
+        // SAFETY: fopen's path and mode.
+        unsafe { next.call([call.args[1], mode as usize, 0, 0, 0, 0]) }.unwrap_or(0)
     };
     open(&call, Make::by(&make), Some(mode))
 }
@@ -94,13 +86,9 @@ unsafe extern "C" fn fopen64(path: usize, mode: *const u8) -> *mut u8 {
 /// through its descriptor.
 fn freopen_by(next: &Next<'_>, path: usize, mode: *const u8, stream: *mut u8) -> *mut u8 {
     let reopen = |path: usize| {
-        let Some(address) = next.address() else { return core::ptr::null_mut() };
-        // SAFETY: the loader's tables have freopen there.
-        unsafe {
-            let next: unsafe extern "C" fn(usize, *const u8, *mut u8) -> *mut u8 =
-                core::mem::transmute(address);
-            next(path, mode, stream)
-        }
+        // SAFETY: freopen's arguments.
+        let new = unsafe { next.call([path, mode as usize, stream as usize, 0, 0, 0]) };
+        new.unwrap_or(0) as *mut u8
     };
     if path == 0 {
         return reopen(path);
@@ -158,12 +146,8 @@ unsafe extern "C" fn opendir(path: usize) -> *mut u8 {
     let next = next!("opendir");
     let call = call(OPENAT, &[AT_FDCWD, path, O_DIRECTORY_CLOEXEC]);
     let make = |call: &Call| {
-        let Some(address) = next.address() else { return 0 };
-        // SAFETY: the loader's tables have opendir there.
-        unsafe {
-            let next: unsafe extern "C" fn(usize) -> isize = core::mem::transmute(address);
-            next(call.args[1])
-        }
+        // SAFETY: opendir's path.
+        unsafe { next.call([call.args[1], 0, 0, 0, 0, 0]) }.unwrap_or(0)
     };
     // An emulated file is no directory: the hook gives no descriptor for one.
     open(&call, Make::by(&make), None)
