@@ -12,11 +12,13 @@ build: preload
 	$(CARGO) build --release --locked -p procsys-patcher
 
 # target/preload/libprocsys.so (preload/.cargo/config.toml says how), and beside it
-# libprocsys-go.so, which it loads into Go programs.
+# libprocsys-go.so, which it loads into Go programs, and libprocsys-rules.so, which
+# reads rules that are not compiled.
 preload:
 	cd preload && $(CARGO) so
-	$(CARGO) build --release --locked -p procsys-preload-go
+	$(CARGO) build --release --locked -p procsys-preload-go -p procsys-preload-rules
 	cp target/release/libprocsys_go.so target/preload/libprocsys-go.so
+	cp target/release/libprocsys_rules_file.so target/preload/libprocsys-rules.so
 
 fixtures:
 	tests/fixtures/build.sh

@@ -3,8 +3,8 @@
 //! - `PROCSYS_DISABLE=1`: do nothing at all;
 //! - `PROCSYS_PROFILE=NAME`: a built-in profile in the place of the default one;
 //!   without it, a program that procsys-patch patched brings its own rules;
-//! - `PROCSYS_RULES=FILE`: a compiled table in its place (docs/decisions-preload.md
-//!   says why it is compiled);
+//! - `PROCSYS_RULES=FILE`: rules besides those of the profile, or a compiled table
+//!   in its place ([`rules_file`]);
 //! - `PROCSYS_TRACE=FILE`: a line for each repair;
 //! - `PROCSYS_PROPAGATE=0`: don't restore what a program clears from its environment.
 //!
@@ -20,7 +20,7 @@ use crate::early::Early;
 use crate::go::{self, Program};
 use crate::kernel::{Raw, nr};
 use crate::next::{self, Header};
-use crate::{auxiliary, entry, environment, libc, readable, redirect};
+use crate::{auxiliary, entry, environment, libc, readable, redirect, rules_file};
 
 /// The built-in profiles: name and table.
 const PROFILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
@@ -68,14 +68,11 @@ fn start(own: &environment::Own, given: &auxiliary::Given) {
     let program = Program::new(given.headers);
     let patched = program.rules();
     let table = match (own.value(b"PROCSYS_RULES"), own.value(b"PROCSYS_PROFILE")) {
-        (Some(file), None) => checked(map(file)),
+        (Some(file), profile) => checked(rules_file::read(file, profile)),
         (None, None) if let Some(rules) = patched => Table::new(rules).unwrap_or_else(|| {
             fail(b"the rules in the patched program are not of this library's version", &[])
         }),
         (None, name) => checked(built_in(name.unwrap_or(DEFAULT.as_bytes()))),
-        (Some(_), Some(_)) => {
-            fail(b"PROCSYS_RULES and PROCSYS_PROFILE: expected one, the file holds all rules", &[])
-        }
     };
     if let Some(name) = own.value(b"PROCSYS_TRACE") {
         TRACE.store(name.as_ptr().cast_mut(), Ordering::Relaxed);
@@ -109,30 +106,6 @@ fn built_in(name: &[u8]) -> Table<'static> {
         None => {
             fail(b"PROCSYS_PROFILE=", &[name, b": no such profile; there is ", DEFAULT.as_bytes()])
         }
-    }
-}
-
-/// Maps a compiled table. `file` is followed by NUL.
-fn map(file: &[u8]) -> Table<'static> {
-    const AT_FDCWD: usize = -100isize as usize;
-    const O_CLOEXEC: usize = 0o2_000_000;
-    const LARGEST: usize = 0x1_0000;
-    const PROT_READ: usize = 1;
-    const MAP_PRIVATE: usize = 2;
-    let refuse = |why: &[u8]| fail(b"PROCSYS_RULES=", &[file, why]);
-    let fd = Raw.call(nr::OPENAT, [AT_FDCWD, file.as_ptr() as usize, O_CLOEXEC, 0, 0, 0]);
-    let Ok(fd) = usize::try_from(fd) else { refuse(b": can't be opened") };
-    let mut stat = [0u64; 18];
-    Raw.call(nr::FSTAT, [fd, stat.as_mut_ptr() as usize, 0, 0, 0, 0]);
-    let len = (stat[6] as usize).min(LARGEST);
-    let address = Raw.call(nr::MMAP, [0, len, PROT_READ, MAP_PRIVATE, fd, 0]);
-    Raw.call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
-    let Ok(address) = usize::try_from(address) else { refuse(b": can't be read") };
-    // SAFETY: the mapping has that length and is never undone; a table that is
-    // cut short meanwhile ends the program, as a damaged library would.
-    match Table::new(unsafe { core::slice::from_raw_parts(address as *const u8, len) }) {
-        Some(table) => table,
-        None => refuse(b": not a table of this version; make one by `procsys-patch compile --rules FILE -o TABLE`"),
     }
 }
 

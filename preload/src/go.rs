@@ -5,13 +5,12 @@
 //! ELF_NOTE_GO_NAME, ELF_NOTE_GOBUILDID_TAG). procsys-patch leaves a segment that
 //! starts with its name (patcher/shim/layout.rs).
 
-use core::ffi::c_int;
-
 use procsys_hook::Call;
 use procsys_rules::Table;
 
-use crate::next::{self, Header, next, own_path};
-use crate::{config, environment, libc};
+use crate::next::{self, Header};
+use crate::second::Second;
+use crate::{config, environment};
 
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
@@ -67,59 +66,11 @@ struct Request {
     text_used: usize,
 }
 
-/// Its file name, beside this library's.
-const SECOND: &[u8] = b"libprocsys-go.so\0";
-const ATTACH: &[u8] = b"procsys_go_attach\0";
-const RTLD_NOW: c_int = 2;
-
-/// The loader's functions, which a libc of its own has; in glibc since 2.34.
-struct Loader {
-    open: unsafe extern "C" fn(*const u8, c_int) -> *mut u8,
-    find: unsafe extern "C" fn(*mut u8, *const u8) -> *mut u8,
-    close: unsafe extern "C" fn(*mut u8) -> c_int,
-    error: unsafe extern "C" fn() -> *const u8,
-}
-
-impl Loader {
-    fn new() -> Option<Self> {
-        let (open, find) = (next!("dlopen").address()?, next!("dlsym").address()?);
-        let (close, error) = (next!("dlclose").address()?, next!("dlerror").address()?);
-        // SAFETY: the loader's tables have these functions there (dlopen(3)).
-        unsafe {
-            Some(Self {
-                open: core::mem::transmute::<
-                    usize,
-                    unsafe extern "C" fn(*const u8, c_int) -> *mut u8,
-                >(open),
-                find: core::mem::transmute::<
-                    usize,
-                    unsafe extern "C" fn(*mut u8, *const u8) -> *mut u8,
-                >(find),
-                close: core::mem::transmute::<usize, unsafe extern "C" fn(*mut u8) -> c_int>(close),
-                error: core::mem::transmute::<usize, unsafe extern "C" fn() -> *const u8>(error),
-            })
-        }
-    }
-}
-
 /// Detours the program's own system calls. What can't be done ends the program:
 /// it would run half repaired.
 pub(crate) fn attach(program: &Program, table: Table<'_>) {
-    let Some(loader) = Loader::new() else { refuse(b"the C library has no dlopen", &[]) };
-    let mut path = [0u8; 4096];
-    beside(&mut path);
-    // SAFETY: a path ended by NUL; this is before main, with no lock of the
-    // loader's held but its own, which it can take again.
-    let library = unsafe { (loader.open)(path.as_ptr(), RTLD_NOW) };
-    if library.is_null() {
-        // SAFETY: after a failure it is a text.
-        refuse(b"", &[unsafe { libc::bytes((loader.error)()) }]);
-    }
-    // SAFETY: the handle is the loader's, the name ended by NUL.
-    let function = unsafe { (loader.find)(library, ATTACH.as_ptr()) };
-    if function.is_null() {
-        refuse(b"libprocsys-go.so is of another version", &[]);
-    }
+    let second = Second::load(b"libprocsys-go.so\0", b"procsys_go_attach\0");
+    let second = second.unwrap_or_else(|why| refuse(why));
     let mut text = [0u8; 400];
     let rules = table.bytes();
     let mut request = Request {
@@ -131,34 +82,17 @@ pub(crate) fn attach(program: &Program, table: Table<'_>) {
         text_len: text.len(),
         text_used: 0,
     };
-    // SAFETY: the second library's function, of that type; only this thread is here.
-    let result = unsafe {
-        let attach: unsafe extern "C" fn(*mut Request) -> c_int = core::mem::transmute(function);
-        attach(&raw mut request)
-    };
-    if result != 0 {
-        refuse(b"", &[text.get(..request.text_used).unwrap_or_default()]);
+    // SAFETY: the second library's function takes this structure.
+    if unsafe { second.call((&raw mut request).cast()) } != 0 {
+        refuse(text.get(..request.text_used).unwrap_or_default());
     }
-    // SAFETY: nothing of it is used any more.
-    unsafe { (loader.close)(library) };
 }
 
-fn refuse(why: &[u8], more: &[&[u8]]) -> ! {
-    let more = more.first().copied().unwrap_or_default();
+fn refuse(why: &[u8]) -> ! {
     config::fail(
         b"a Go program, and its own system calls can't be reached: ",
-        &[why, more, b"; use procsys-patch on it"],
+        &[why, b"; use procsys-patch on it"],
     )
-}
-
-/// Writes the second library's path.
-fn beside(path: &mut [u8; 4096]) {
-    let own = own_path();
-    // SAFETY: the loader's own text; null before the objects were noted.
-    let own = if own.is_null() { &[] } else { unsafe { libc::bytes(own) } };
-    let folder = own.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
-    let whole = own.iter().take(folder).chain(SECOND);
-    path.iter_mut().zip(whole).for_each(|(to, from)| *to = *from);
 }
 
 /// Called by the shim at an execve or execveat: puts the completed environment

@@ -33,6 +33,8 @@ mod pool;
 mod readable;
 mod realpath;
 mod redirect;
+mod rules_file;
+mod second;
 mod socket;
 mod stack;
 mod stats;

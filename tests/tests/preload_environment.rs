@@ -105,21 +105,26 @@ fn a_failing_spawn_leaves_errno_alone() {
 #[test]
 fn what_cannot_be_read_ends_the_program_before_main() {
     let folder = Folder::new("preload-bad");
-    let toml = folder.path().join("rules.toml");
-    fs::write(&toml, RULES).expect("the temporary directory is writable");
-    let toml = toml.to_str().expect("text");
     let empty = folder.path().join("empty");
-    fs::write(&empty, "").expect("as above");
+    fs::write(&empty, "").expect("the temporary directory is writable");
     let empty = empty.to_str().expect("text");
-    let not_compiled =
-        "not a table of this version; make one by `procsys-patch compile --rules FILE -o TABLE`";
+    let old = folder.path().join("old");
+    fs::write(&old, b"procsysR\x01\0\0\0\0\0\0\0").expect("as above");
+    let old = old.to_str().expect("text");
     let cases = [
         (
             "PROCSYS_RULES",
             "/missing",
             "procsys: PROCSYS_RULES=/missing: can't be opened\n".to_owned(),
         ),
-        ("PROCSYS_RULES", toml, format!("procsys: PROCSYS_RULES={toml}: {not_compiled}\n")),
+        (
+            "PROCSYS_RULES",
+            old,
+            format!(
+                "procsys: PROCSYS_RULES={old}: a table of another version; make it anew by \
+                 `procsys-patch compile`\n"
+            ),
+        ),
         ("PROCSYS_RULES", empty, format!("procsys: PROCSYS_RULES={empty}: can't be read\n")),
         (
             "PROCSYS_PROFILE",
