@@ -78,6 +78,13 @@ impl Code {
         self.jmp(label);
     }
 
+    /// `jCC address`, by the low half of its opcode.
+    pub(super) fn jcc_to(&mut self, condition: u8, address: u64) {
+        let label = self.label_at(address);
+        self.raw(&[0x0f, 0x80 | condition]);
+        self.reference(label, Reference::Near);
+    }
+
     /// `call address`
     pub(super) fn call_to(&mut self, address: u64) {
         let label = self.label_at(address);

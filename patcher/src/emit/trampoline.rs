@@ -217,15 +217,13 @@ fn ends(instructions: &[Instruction]) -> bool {
 }
 
 /// Writes instructions for their new place: as the bytes that they are, unless
-/// one of them depends on where it is.
+/// they depend on where that is.
 fn moved(code: &mut Code, image: &Image<'_>, instructions: &[Instruction]) -> Result<(), String> {
     let Some(first) = instructions.first() else { return Ok(()) };
-    if !instructions.iter().any(depends_on_place) {
-        let bytes = |i: &Instruction| image.at(i.ip())?.get(..i.len());
-        if let Some(all) = instructions.iter().map(bytes).collect::<Option<Vec<_>>>() {
-            all.into_iter().for_each(|bytes| code.raw(bytes));
-            return Ok(());
-        }
+    let ways: Option<Vec<_>> = instructions.iter().map(|i| Moved::of(image, i)).collect();
+    if let Some(ways) = ways {
+        ways.into_iter().for_each(|way| way.write(code));
+        return Ok(());
     }
     let block = InstructionBlock::new(instructions, code.here());
     let block = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE)
@@ -234,8 +232,40 @@ fn moved(code: &mut Code, image: &Image<'_>, instructions: &[Instruction]) -> Re
     Ok(())
 }
 
-/// Whether an instruction says something by its distance from itself.
-fn depends_on_place(instruction: &Instruction) -> bool {
-    const NEAR: [OpKind; 3] = [OpKind::NearBranch16, OpKind::NearBranch32, OpKind::NearBranch64];
-    instruction.is_ip_rel_memory_operand() || instruction.op_kinds().any(|o| NEAR.contains(&o))
+/// How an instruction is moved without iced's encoder, whose tables take half a
+/// millisecond to build: much in the start of a program that is detoured in memory.
+enum Moved<'a> {
+    /// It means the same everywhere.
+    Bytes(&'a [u8]),
+    /// A jump to an address, with the low half of its opcode if it has a condition.
+    Jump(Option<u8>, u64),
+}
+
+impl<'a> Moved<'a> {
+    fn of(image: &Image<'a>, instruction: &Instruction) -> Option<Self> {
+        const NEAR: [OpKind; 3] =
+            [OpKind::NearBranch16, OpKind::NearBranch32, OpKind::NearBranch64];
+        let bytes = image.at(instruction.ip())?.get(..instruction.len())?;
+        let is_near = instruction.op_kinds().any(|kind| NEAR.contains(&kind));
+        if !is_near && !instruction.is_ip_rel_memory_operand() {
+            return Some(Self::Bytes(bytes));
+        }
+        // With a prefix it is none of these, and left to the encoder.
+        let condition = match *bytes {
+            [0xeb, _] | [0xe9, _, _, _, _] => None,
+            [opcode @ 0x70..=0x7f, _] | [0x0f, opcode @ 0x80..=0x8f, _, _, _, _] => {
+                Some(opcode & 0xf)
+            }
+            _ => return None,
+        };
+        Some(Self::Jump(condition, instruction.near_branch_target()))
+    }
+
+    fn write(self, code: &mut Code) {
+        match self {
+            Self::Bytes(bytes) => code.raw(bytes),
+            Self::Jump(None, target) => code.jmp_to(target),
+            Self::Jump(Some(condition), target) => code.jcc_to(condition, target),
+        }
+    }
 }
