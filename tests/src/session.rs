@@ -134,6 +134,12 @@ impl Session {
         self.runc.wait_for(&self.bundle, id, status);
     }
 
+    /// Where the kernel shows the command line of the process whose id a file holds.
+    pub fn command_line(&self, file: &str) -> PathBuf {
+        let pid = fs::read_to_string(file).unwrap_or_default();
+        Path::new("/proc").join(pid.trim()).join("cmdline")
+    }
+
     /// From now on shows the process id that a file holds by `name`.
     pub fn name_pid(&mut self, file: &str, name: &str) {
         let text = fs::read_to_string(file).unwrap_or_default();

@@ -189,6 +189,8 @@ fn exec(s: &mut Session) {
         "tty; test -t 1 && echo a terminal; exit 4",
     ]);
     s.step(&["exec", "--detach", "--pid-file", &pid, "c", "sleep", "100"]);
+    // runc does not wait for it to become another program.
+    s.wait_for_text(&s.command_line(&pid), "sleep");
     s.name_pid(&pid, "SLEEP");
     s.step_as(&["ps", "c"], normalise::processes);
     s.step_as(&["ps", "c", "-o", "comm,args"], normalise::processes);
