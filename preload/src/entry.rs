@@ -183,10 +183,11 @@ extern "C" fn resolve(function: &Function, state: &State) -> u32 {
 
 /// Whether one of the function's paths may be one of a redirect's.
 extern "C" fn may_be_redirected(function: &Function, given: &[usize; 6]) -> bool {
-    if let Some(carrier) = sockets::carrier(function.nr()) {
-        return redirect::may_name(carrier, given);
+    if function.has_path() {
+        let given = |(path, _)| given.get::<usize>(path).copied();
+        return function.paths().filter_map(given).any(redirect::may_concern);
     }
-    function.paths().any(|(path, _)| given.get(path).is_some_and(|&p| redirect::may_concern(p)))
+    sockets::carrier(function.nr()).is_some_and(|carrier| redirect::may_name(carrier, given))
 }
 
 /// Calls the next function.
@@ -206,7 +207,8 @@ extern "C" fn enter(function: &Function, state: &State, given: &[usize; 6]) -> i
     if let Some(address) = next
         && let Some((position, directory, new)) = redirect::one(function, given)
     {
-        return redirected(function, address, given, (position, directory), &new);
+        let to = (address, state.may_stand());
+        return redirected(function, to, given, (position, directory), &new);
     }
     engine::run(&function.call(given), &|changed| match next {
         // SAFETY: the loader's tables have a function of this name there.
@@ -216,11 +218,12 @@ extern "C" fn enter(function: &Function, state: &State, given: &[usize; 6]) -> i
 }
 
 /// A call with another path in the place of one. It is put together on the
-/// caller's stack, where it lives as long as the call.
+/// caller's stack, where it lives as long as the call. `address` is the next
+/// function's; no success is looked at where it may stand.
 #[inline(never)]
 fn redirected(
     function: &Function,
-    address: usize,
+    (address, success_may_stand): (usize, bool),
     given: &[usize; 6],
     (position, directory): (usize, Option<usize>),
     new: &redirect::Below,
@@ -243,6 +246,9 @@ fn redirected(
         }
         // SAFETY: the loader's tables have a function of this name there.
         result = unsafe { call(function, address, args) };
+        if success_may_stand && result != -1 {
+            return;
+        }
         result = engine::settle(&function.call(&args), before, result);
     });
     result

@@ -148,6 +148,11 @@ impl Function {
         if self.returns_int { result as i32 as isize } else { result }
     }
 
+    /// Whether it is given any path.
+    pub(crate) fn has_path(&self) -> bool {
+        self.paths != [NONE; 2]
+    }
+
     /// Where its paths are among its own arguments, and their directories, if it
     /// is given any.
     pub(crate) fn paths(&self) -> impl Iterator<Item = (usize, Option<usize>)> {
@@ -220,6 +225,12 @@ pub(crate) mod look {
 impl State {
     const fn new() -> Self {
         Self { next: AtomicUsize::new(0), how: AtomicU32::new(0) }
+    }
+
+    /// Whether a success is known not to be looked at.
+    pub(crate) fn may_stand(&self) -> bool {
+        let how = self.how.load(Ordering::Relaxed);
+        how != 0 && how & (look::MODE | look::ALWAYS) == 0
     }
 
     /// Keeps what is found out: the address was kept before.

@@ -7,7 +7,7 @@
 //! with the kernel's help.
 
 use core::arch::x86_64::{
-    __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8,
+    __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8, _mm_setzero_si128,
 };
 use core::ptr::copy_nonoverlapping;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -215,14 +215,20 @@ enum Scan {
 /// Looks through the text at `address` for a component. Sixteen aligned bytes at
 /// a time, which never lie in two pages: all before `end` can be read.
 fn scan(address: usize, end: usize, component: &[u8]) -> Scan {
-    let first = component.first().copied().unwrap_or(0);
+    // SAFETY: SSE2 is part of x86-64.
+    let (slash, first, nul) = unsafe {
+        let first = component.first().copied().unwrap_or(0);
+        (_mm_set1_epi8(b'/' as i8), _mm_set1_epi8(first as i8), _mm_setzero_si128())
+    };
     let mut has_it = false;
     let mut block = address & !15;
     let mut starts = 1u32 << (address & 15);
     let mut valid = u32::MAX << (address & 15);
     while block < end {
-        let [slashes, firsts, ends] = equal(block, [b'/', first, 0]);
-        let ends = ends & valid;
+        // SAFETY: aligned, and in a page that can be read.
+        let data = unsafe { _mm_load_si128(block as *const __m128i) };
+        let (slashes, firsts) = (equal(data, slash), equal(data, first));
+        let ends = equal(data, nul) & valid;
         let before_end = ends.wrapping_sub(1) & !ends;
         starts |= (slashes & valid) << 1;
         let mut candidates = starts & firsts & before_end & 0xffff;
@@ -242,15 +248,11 @@ fn scan(address: usize, end: usize, component: &[u8]) -> Scan {
     Scan::Unfinished
 }
 
-/// For each of three bytes where it stands in the aligned block, as bits.
+/// Where the bytes are the same, as bits.
 #[inline(always)]
-fn equal(block: usize, bytes: [u8; 3]) -> [u32; 3] {
-    // SAFETY: aligned, and in a page that can be read; SSE2 is part of x86-64.
-    let block = unsafe { _mm_load_si128(block as *const __m128i) };
-    // SAFETY: as above.
-    bytes.map(|byte| unsafe {
-        _mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(byte as i8))) as u32
-    })
+fn equal(one: __m128i, two: __m128i) -> u32 {
+    // SAFETY: SSE2 is part of x86-64.
+    unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(one, two)) as u32 }
 }
 
 /// Whether the component that starts at `at` is this one. A NUL is reached before
