@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build preload fixtures demo test unit e2e suites stress bench race fuzz corpus node-long lint audit clean
+.PHONY: build preload fixtures demo test unit e2e e2e-waiting e2e-working suites stress bench race fuzz corpus node-long lint audit clean
 
 CARGO := cargo
 PATCHER := target/release/procsys-patch
@@ -26,15 +26,28 @@ fixtures:
 demo: build fixtures
 	tests/demo.sh
 
-# Everything. The end-to-end tests share sandboxes and cgroups, so one at a time.
+# Everything.
 test: lint unit e2e fuzz
 
 unit: fixtures
 	$(CARGO) test --locked --release --no-fail-fast -p procsys-rules --features procsys-rules/toml -p procsys-hook -p procsys-patcher -p procsys-preload
 	$(CARGO) test --locked --release --no-fail-fast -p procsys-hook --no-default-features
 
+# The end-to-end tests share sandboxes and cgroups, so one at a time; but some
+# mostly wait (a node that stays up, suites that sleep), and run beside the others.
+WAITING := kubelet_gvisor preload_suites shell_suites
+WORKING := $(filter-out $(WAITING),$(basename $(notdir $(wildcard tests/tests/*.rs))))
+E2E := $(CARGO) test --locked --release --no-fail-fast -p procsys-tests
+
 e2e: build fixtures
-	$(CARGO) test --locked --release --no-fail-fast -p procsys-tests -- --test-threads=1 --nocapture
+	$(E2E) --no-run
+	$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line e2e-waiting e2e-working
+
+e2e-waiting:
+	$(E2E) $(WAITING:%=--test %) -- --test-threads=1 --nocapture
+
+e2e-working:
+	$(E2E) --lib $(WORKING:%=--test %) -- --test-threads=1 --nocapture
 
 # The races of docs/safe-procfs-matrix.md at full length (some minutes).
 race: build fixtures
