@@ -44,6 +44,8 @@ pub(crate) struct Door1 {
     file: PathBuf,
     plain: Preload,
     redirecting: Preload,
+    /// Nothing but what the loader wants of a library: what any costs at least.
+    empty: Preload,
     peers: Vec<Preload>,
 }
 
@@ -55,13 +57,14 @@ pub(crate) fn prepare(root: &Path, folder: &Path, patcher: &Path) -> Result<Door
     std::fs::write(&file, "a plain file\n")?;
     let source = root.join("benches/programs/calls.c");
     succeed(Command::new("gcc").args(["-O2", "-o"]).arg(&program).arg(source))?;
+    let nothing = folder.join("empty.so");
+    let layout = "-Wl,-z,noseparate-code,-z,norelro,--build-id=none";
+    let mut empty = Command::new("gcc");
+    empty.args(["-shared", "-nostdlib", "-s", layout, "-x", "c", "/dev/null", "-o"]);
+    succeed(empty.arg(&nothing))?;
     let library = root.join("target/preload/libprocsys.so");
     ensure!(library.exists(), "{} is missing: run `make preload`", library.display());
     let table = table(root, &folder, patcher)?;
-    let peers = fixture(root, "peers")?;
-    let fakechroot = peers.join("libfakechroot.so");
-    let base = [("FAKECHROOT", "true".into()), ("FAKECHROOT_BASE", folder.clone())];
-    let excluded = ("FAKECHROOT_EXCLUDE_PATH", folder.clone());
     Ok(Door1 {
         plain: Preload {
             name: "libprocsys.so",
@@ -75,29 +78,43 @@ pub(crate) fn prepare(root: &Path, folder: &Path, patcher: &Path) -> Result<Door
             settings: vec![("PROCSYS_RULES", table)],
             redirected: Some(Path::new(PREFIX).join("file")),
         },
-        peers: vec![
-            Preload {
-                name: "fakechroot",
-                library: fakechroot.clone(),
-                settings: base.iter().cloned().chain([excluded]).collect(),
-                redirected: None,
-            },
-            Preload {
-                name: "fakechroot",
-                library: fakechroot,
-                settings: base.into(),
-                redirected: Some("/file".into()),
-            },
-            Preload {
-                name: "libfaketime",
-                library: peers.join("libfaketime.so"),
-                settings: vec![("FAKETIME", "+0".into())],
-                redirected: None,
-            },
-        ],
+        empty: Preload {
+            name: "an empty library",
+            library: nothing,
+            settings: Vec::new(),
+            redirected: None,
+        },
+        peers: peers(&fixture(root, "peers")?, &folder),
         program,
         file,
     })
+}
+
+/// Debian's libraries, doing nothing and redirecting.
+fn peers(peers: &Path, folder: &Path) -> Vec<Preload> {
+    let fakechroot = peers.join("libfakechroot.so");
+    let base = [("FAKECHROOT", "true".into()), ("FAKECHROOT_BASE", folder.to_path_buf())];
+    let excluded = ("FAKECHROOT_EXCLUDE_PATH", folder.to_path_buf());
+    vec![
+        Preload {
+            name: "fakechroot",
+            library: fakechroot.clone(),
+            settings: base.iter().cloned().chain([excluded]).collect(),
+            redirected: None,
+        },
+        Preload {
+            name: "fakechroot",
+            library: fakechroot,
+            settings: base.into(),
+            redirected: Some("/file".into()),
+        },
+        Preload {
+            name: "libfaketime",
+            library: peers.join("libfaketime.so"),
+            settings: vec![("FAKETIME", "+0".into())],
+            redirected: None,
+        },
+    ]
 }
 
 /// The default profile's rules with a redirect, compiled.
@@ -131,7 +148,7 @@ pub(crate) fn rows(door: &Door1, args: &Args) -> Result<(Vec<Row>, Vec<Compared>
     rows.push(start_up(door, args.rounds)?);
     let size = std::fs::metadata(&plain.library)?.len();
     rows.push(Row::plain(plain.name, "size, to 64 KiB", size, LARGEST, 1.0));
-    let mut compared = Vec::new();
+    let mut compared = vec![started_beside(&door.empty, args.rounds)?];
     for peer in &door.peers {
         for (what, kind) in [("open+close", "open"), ("stat", "stat")] {
             let path = peer.redirected.as_deref().unwrap_or(file);
