@@ -103,6 +103,8 @@ static int supervise(int argc, char **argv, const int *calls,
     if (server == 0) {
         struct seccomp_notif request;
         setsid();
+        /* Where nobody is left to ask, it would hear so without an end. */
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         for (;;) {
             memset(&request, 0, sizeof request);
             if (!ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &request)) answer(listener, &request);
