@@ -101,14 +101,7 @@ pub(super) fn build(
     let moved = part(&mut bytes, extra.moved);
     let strings = part(&mut bytes, extra.strings);
     let headers = part(&mut bytes, &vec![0; extra.headers]);
-    bytes[HEADER_TABLE..][..4].copy_from_slice(&(rules.offset as u32).to_le_bytes());
-    bytes[HEADER_TABLE_LEN..][..4].copy_from_slice(&(rules.len as u32).to_le_bytes());
-    if let Some(entry) = extra.entry {
-        let distance = i32::try_from(entry.wrapping_sub(base) as i64)
-            .map_err(|_| format!("the entry point {entry:#x} is out of reach"))?;
-        bytes[HEADER_ENTRY..][..4].copy_from_slice(&distance.to_le_bytes());
-    }
-    bytes[HEADER_EXEC..][..8].copy_from_slice(&options.exec.unwrap_or(0).to_le_bytes());
+    fill_header(&mut bytes, base, rules, extra.entry, options)?;
     let anchors = Anchors {
         image,
         slow: base + u64::from(shim.header(HEADER_SLOW)),
@@ -145,4 +138,23 @@ pub(super) fn build(
         entries,
         shared,
     })
+}
+
+/// Tells the image where the rules are, and what comes after it.
+fn fill_header(
+    bytes: &mut [u8],
+    base: u64,
+    rules: Part,
+    entry: Option<u64>,
+    options: &Options,
+) -> Result<(), String> {
+    bytes[HEADER_TABLE..][..4].copy_from_slice(&(rules.offset as u32).to_le_bytes());
+    bytes[HEADER_TABLE_LEN..][..4].copy_from_slice(&(rules.len as u32).to_le_bytes());
+    if let Some(entry) = entry {
+        let distance = i32::try_from(entry.wrapping_sub(base) as i64)
+            .map_err(|_| format!("the entry point {entry:#x} is out of reach"))?;
+        bytes[HEADER_ENTRY..][..4].copy_from_slice(&distance.to_le_bytes());
+    }
+    bytes[HEADER_EXEC..][..8].copy_from_slice(&options.exec.unwrap_or(0).to_le_bytes());
+    Ok(())
 }
