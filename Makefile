@@ -81,6 +81,10 @@ corpus-bounded: build fixtures
 	tests/fixtures/build.sh corpus
 	$(CARGO) test --locked --release -p procsys-tests --test corpus -- --nocapture
 
+# Half an hour of a patched node in gVisor; `make test` watches it for minutes.
+node-long: build fixtures
+	PROCSYS_NODE_SECONDS=1800 $(CARGO) test --locked --release -p procsys-tests --test kubelet_gvisor -- --nocapture
+
 lint:
 	$(CARGO) fmt --all --check
 	rustfmt --edition 2024 --check patcher/shim/main.rs
