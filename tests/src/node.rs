@@ -10,18 +10,17 @@ use std::path::{Path, PathBuf};
 
 use crate::gvisor::real;
 use crate::native::Folder;
+use crate::preload::compile;
 use crate::{fixture, patch, root};
 
 /// A folder with all that a node needs, which the node also writes its logs to.
 #[derive(Debug)]
 pub struct Share(Folder);
 
-/// The stock programs of a node: name in the share, and fixture.
-const PROGRAMS: [(&str, &str); 5] = [
-    ("kubelet", "kubelet"),
+/// The stock programs that run containers: name in the share, and fixture.
+const PROGRAMS: [(&str, &str); 3] = [
     ("containerd", "containerd-1.7/containerd"),
     ("containerd-shim-runc-v2", "containerd-1.7/containerd-shim-runc-v2"),
-    ("ctr", "containerd-1.7/ctr"),
     ("runc", "runc-current"),
 ];
 
@@ -30,40 +29,68 @@ const PARTIAL: [(&str, &[&str]); 2] =
     [("kubelet-kmsg", &["kmsg"]), ("kubelet-percpu", &["kmsg", "cpuacct-usage-percpu"])];
 
 impl Share {
-    /// With all programs, stock and patched with the profile `k3s`, and kubelets
-    /// that have only some of the rules.
+    /// With all programs of a node, stock and patched with the profile `k3s`, and
+    /// kubelets that have only some of the rules.
     ///
     /// # Panics
     /// When a fixture is missing or can't be patched.
     pub fn new(name: &str) -> Self {
-        let share = Self(Folder::new(name));
-        let bin = share.path().join("bin");
-        fs::create_dir(&bin).expect("the share was just made");
-        for (name, program) in PROGRAMS {
-            crate::native::copy_program(&fixture(program), &bin.join(name));
-            if name != "ctr" {
-                let patched = bin.join(format!("{name}-patched"));
-                patch(&bin.join(name), &patched, &["--profile", "k3s"]);
-            }
-        }
+        let share = Self::without_kubelet(name);
+        share.add_patched("kubelet", "kubelet");
         for (name, rules) in PARTIAL {
             let file = share.path().join(format!("{name}.toml"));
             fs::write(&file, only(rules)).expect("the share is writable");
             let file = file.to_str().expect("a plain path");
-            patch(&bin.join("kubelet"), &bin.join(name), &["--rules", file]);
+            patch(&share.program("kubelet"), &share.program(name), &["--rules", file]);
         }
-        for script in ["node.sh", "stages.sh", "watch.sh", "native.sh", "ctr.sh", "example.sh"] {
-            let from = root().join("tests/programs/node").join(script);
-            fs::copy(&from, share.path().join(script)).expect("the script is there");
-        }
-        fs::copy(real(&fixture("node-images")), share.path().join("images.tar"))
-            .expect("the fixture was found");
-        for (file, text) in
-            [("containerd.toml", CONTAINERD), ("kubelet.yaml", KUBELET), ("pod.yaml", POD)]
-        {
+        for (file, text) in [("kubelet.yaml", KUBELET), ("pod.yaml", POD)] {
             fs::write(share.path().join(file), text).expect("the share is writable");
         }
         share
+    }
+
+    /// With containerd, its shim and runc, stock and patched, and all scripts.
+    ///
+    /// # Panics
+    /// As [`Share::new`].
+    pub fn without_kubelet(name: &str) -> Self {
+        let share = Self(Folder::new(name));
+        fs::create_dir(share.path().join("bin")).expect("the share was just made");
+        for (name, program) in PROGRAMS {
+            share.add_patched(name, program);
+        }
+        share.add("ctr", "containerd-1.7/ctr");
+        let sources = root().join("tests/programs/node");
+        for source in fs::read_dir(&sources).expect("they are there").flatten() {
+            if source.path().extension().is_some_and(|e| e == "sh") {
+                fs::copy(source.path(), share.path().join(source.file_name()))
+                    .expect("the script is there");
+            }
+        }
+        let einval = share.program("prctl_einval");
+        compile("gcc", &["-O1", "-static"], &sources.join("prctl_einval.c"), &einval);
+        fs::copy(real(&fixture("node-images")), share.path().join("images.tar"))
+            .expect("the fixture was found");
+        fs::write(share.path().join("containerd.toml"), CONTAINERD).expect("as above");
+        share
+    }
+
+    /// Adds a program: its name, and the fixture.
+    ///
+    /// # Panics
+    /// When the fixture is missing.
+    pub fn add(&self, name: &str, program: &str) {
+        crate::native::copy_program(&fixture(program), &self.program(name));
+    }
+
+    /// Adds a program, and as `NAME-patched` what it becomes with the profile `k3s`.
+    ///
+    /// # Panics
+    /// When the fixture is missing or can't be patched.
+    pub fn add_patched(&self, name: &str, program: &str) {
+        self.add(name, program);
+        let patched = self.program(&format!("{name}-patched"));
+        patch(&self.program(name), &patched, &["--profile", "k3s"]);
     }
 
     /// Where it is.

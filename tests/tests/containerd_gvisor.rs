@@ -18,7 +18,7 @@ fn value<'r>(record: &'r Record, name: &str) -> &'r str {
 
 #[test]
 fn ctr_runs_containers() {
-    let share = Share::new("ctr-gvisor");
+    let share = Share::without_kubelet("ctr-gvisor");
     let outcome = run_sharing(Platform::Systrap, share.path(), "ctr.sh", &["/share"], LIMIT);
     let record = Record::read(&outcome.stdout);
     let shown = || format!("{:?}\n{outcome}\n{}", record.stages, share.logs());

@@ -11,6 +11,8 @@ socket=$node/containerd.sock
 PATH=$bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 begun=$(date +%s)
+# What containerd is run under, if anything: a program that takes a command.
+under=
 
 now() {
     echo $(($(date +%s) - begun))
@@ -35,7 +37,7 @@ wait_for() {
 }
 
 start_containerd() {
-    "$bin/containerd" --config "$share/containerd.toml" >>"$share/containerd.log" 2>&1 &
+    $under "$bin/containerd" --config "$share/containerd.toml" >>"$share/containerd.log" 2>&1 &
     containerd=$!
     wait_for 60 "$share/bin/ctr" --address $socket version || return 1
 }

@@ -3,12 +3,12 @@
 
 seconds=$2
 
-# About a process: its name, memory in kB, open descriptors, ticks of CPU time.
+# About a process: its name, memory in kB, open descriptors.
 process() {
     local rss fds
     rss=$(sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$2/status")
     fds=$(ls "/proc/$2/fd" | wc -l)
-    echo "@process $(now) $1 $rss $fds $(sed 's/.*) //' "/proc/$2/stat" | cut -d' ' -f12,13)"
+    echo "@process $(now) $1 $rss $fds"
 }
 
 sample() {

@@ -28,8 +28,6 @@ pub struct Process {
     pub memory: u64,
     /// Open descriptors.
     pub descriptors: u64,
-    /// CPU time so far, in ticks.
-    pub ticks: u64,
 }
 
 /// All that was printed for the test to read.
@@ -90,17 +88,6 @@ impl Record {
             || self.processes.iter().filter(|p| p.name == name && (from..to).contains(&p.second));
         (median(within().map(|p| p.memory)), median(within().map(|p| p.descriptors)))
     }
-
-    /// CPU time of a process between its first and its last sample, in ticks, and
-    /// the seconds between them.
-    ///
-    /// # Panics
-    /// When there are not two samples.
-    pub fn cpu(&self, name: &str) -> (u64, u64) {
-        let of: Vec<_> = self.processes.iter().filter(|p| p.name == name).collect();
-        let [first, .., last] = &of[..] else { panic!("{name}: {of:?}") };
-        (last.ticks - first.ticks, last.second - first.second)
-    }
 }
 
 fn median(numbers: impl Iterator<Item = u64>) -> u64 {
@@ -132,8 +119,7 @@ fn process(second: u64, text: &str) -> Process {
     let mut number =
         || words.next().and_then(|w| w.parse().ok()).unwrap_or_else(|| panic!("@process {text}"));
     let (memory, descriptors) = (number(), number());
-    let ticks = number() + number();
-    Process { second, name, memory, descriptors, ticks }
+    Process { second, name, memory, descriptors }
 }
 
 #[cfg(test)]
@@ -144,10 +130,10 @@ mod tests {
 @stage b1 failed to run Kubelet: open /dev/kmsg: no such file or directory
 @event 7 running
 @pods 8 {"kind":"PodList","items":[{"status":{"phase":"Running","containerStatuses":[{"ready":true,"restartCount":2,"state":{"running":{}},"containerID":"containerd://a"}]}}]}
-@process 8 kubelet 139000 31 40 2
+@process 8 kubelet 139000 31
 @pods 13 {"kind":"PodList","items":null}
 @pods 18
-@process 18 kubelet 141000 33 45 5
+@process 18 kubelet 141000 33
 @event 18 done
 "#;
 
@@ -161,6 +147,5 @@ mod tests {
         assert!(!two.is_running && two.pods == 0 && !three.is_running);
         assert_eq!(record.between(8, 18).count(), 2);
         assert_eq!(record.medians("kubelet", 0, 18), (139_000, 31));
-        assert_eq!(record.cpu("kubelet"), (8, 10));
     }
 }
