@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build preload fixtures demo test unit e2e e2e-waiting e2e-working suites stress bench race fuzz corpus node-long lint audit clean
+.PHONY: build preload fixtures demo test unit e2e e2e-waiting e2e-working suites stress bench race fuzz corpus node-long node-cost lint audit clean
 
 CARGO := cargo
 PATCHER := target/release/procsys-patch
@@ -84,6 +84,10 @@ corpus-bounded: build fixtures
 # Half an hour of a patched node in gVisor; `make test` watches it for minutes.
 node-long: build fixtures
 	PROCSYS_NODE_SECONDS=1800 $(CARGO) test --locked --release -p procsys-tests --test kubelet_gvisor -- --nocapture
+
+# CPU time of an idle node in gVisor: patched, with mounts, under ptrace (25 minutes).
+node-cost: build fixtures
+	$(CARGO) run --locked --release -p procsys-benches -- node
 
 lint:
 	$(CARGO) fmt --all --check

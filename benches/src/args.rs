@@ -24,7 +24,8 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Args> {
                 _ => bail!("--rounds takes a number of 3 or more"),
             },
             _ => bail!(
-                "unknown argument `{word}`; usage: procsys-bench [--json] [--cost] [--rounds N]"
+                "unknown argument `{word}`; usage: procsys-bench [--json] [--cost] [--rounds N], \
+                 or procsys-bench node [ROUNDS [SECONDS]]"
             ),
         }
     }

@@ -8,6 +8,7 @@ mod args;
 mod cost;
 mod door1;
 mod golang;
+mod node;
 mod plan;
 mod programs;
 mod report;
@@ -18,7 +19,7 @@ mod tracer;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use report::Measured;
 
@@ -33,9 +34,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every row is within its limit.
+/// What the first word asks for: by itself, or as a part of `node`.
 fn run() -> Result<bool> {
-    let args = args::parse(std::env::args().skip(1))?;
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    let rest = words.get(1..).unwrap_or_default();
+    match words.first().map(String::as_str) {
+        Some("node") => node::run(rest),
+        Some("node-one") => node::one(rest).map(|()| true),
+        Some("trace") => {
+            let number = |word: &String| word.parse().with_context(|| format!("`{word}`"));
+            let processes = rest.iter().map(number).collect::<Result<Vec<i32>>>()?;
+            tracer::attach(&processes).map(|()| true)
+        }
+        _ => calls(words),
+    }
+}
+
+/// Whether every row is within its limit.
+fn calls(words: Vec<String>) -> Result<bool> {
+    let args = args::parse(words.into_iter())?;
     let programs = programs::build()?;
     let mut measured = Measured::default();
     if !args.cost {

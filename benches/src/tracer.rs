@@ -44,32 +44,75 @@ fn intercepted(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
+/// What is seen of the threads: calls, and new threads, which are followed, too.
+const THREADS: i32 = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACECLONE;
+
 /// Lets the program and all its threads run to their end, stop by stop.
 fn follow(leader: i32) -> Result<()> {
     let mut status = 0;
     // SAFETY: the status lives across the call.
     let stopped = unsafe { libc::waitpid(leader, &raw mut status, 0) };
     ensure!(stopped == leader && libc::WIFSTOPPED(status), "no stop at exec: {status:#x}");
-    let options = libc::PTRACE_O_TRACESYSGOOD
-        | libc::PTRACE_O_TRACECLONE
-        | libc::PTRACE_O_TRACEFORK
-        | libc::PTRACE_O_TRACEVFORK
-        | libc::PTRACE_O_EXITKILL;
+    let options =
+        THREADS | libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_EXITKILL;
     // SAFETY: the options are a plain number.
     let set = unsafe { libc::ptrace(libc::PTRACE_SETOPTIONS, leader, 0, options) };
     ensure!(set == 0, "PTRACE_SETOPTIONS: {}", std::io::Error::last_os_error());
-    let mut thread = leader;
-    let mut signal = 0;
+    go_on(leader, 0);
+    attend(&[leader])
+}
+
+/// Follows running processes with all their threads, not what they start, until
+/// one of them has ended. Says so once they are followed.
+pub(crate) fn attach(processes: &[i32]) -> Result<()> {
+    for &process in processes {
+        let folder = format!("/proc/{process}/task");
+        // Threads are made while others are being seized: till no new one is seen.
+        while seize_threads(&folder)? > 0 {}
+    }
+    println!("processes {processes:?} are traced");
+    attend(processes)
+}
+
+/// Seizes the threads that are not yet; how many those were.
+fn seize_threads(folder: &str) -> Result<usize> {
+    let mut new = 0;
+    for thread in std::fs::read_dir(folder).with_context(|| folder.to_owned())? {
+        let name = thread?.file_name();
+        let thread: i32 =
+            name.to_str().and_then(|n| n.parse().ok()).context("a thread's number")?;
+        // SAFETY: the thread is not ours; the options are a plain number.
+        let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, thread, 0, THREADS) };
+        if seized == 0 {
+            // SAFETY: as above. It stops, and attend lets it go on to its next call.
+            unsafe { libc::ptrace(libc::PTRACE_INTERRUPT, thread, 0, 0) };
+            new += 1;
+        } else {
+            let error = std::io::Error::last_os_error();
+            // Seized before, or gone meanwhile.
+            let known = matches!(error.raw_os_error(), Some(libc::EPERM | libc::ESRCH));
+            ensure!(known, "PTRACE_SEIZE {thread}: {error}");
+        }
+    }
+    Ok(new)
+}
+
+/// A stopped thread goes on to its next call, or to the call's end.
+fn go_on(thread: i32, signal: i32) {
+    // SAFETY: the thread is stopped; the signal is a plain number. A thread
+    // that was killed meanwhile gives an error that waitpid tells better.
+    unsafe { libc::ptrace(libc::PTRACE_SYSCALL, thread, 0, signal) };
+}
+
+/// Serves every stop until one of the leaders has ended.
+fn attend(leaders: &[i32]) -> Result<()> {
+    let mut status = 0;
     loop {
-        // SAFETY: the thread is stopped; the signal is a plain number. A thread
-        // that was killed meanwhile gives an error that waitpid tells better.
-        unsafe { libc::ptrace(libc::PTRACE_SYSCALL, thread, 0, signal) };
         // SAFETY: the status lives across the call.
-        thread = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) };
+        let thread = unsafe { libc::waitpid(-1, &raw mut status, libc::__WALL) };
         ensure!(thread > 0, "waitpid: {}", std::io::Error::last_os_error());
-        signal = 0;
         if libc::WIFEXITED(status) || libc::WIFSIGNALED(status) {
-            if thread != leader {
+            if !leaders.contains(&thread) {
                 continue;
             }
             return match status {
@@ -77,12 +120,14 @@ fn follow(leader: i32) -> Result<()> {
                 _ => bail!("ended with status {status:#x}"),
             };
         }
+        let mut signal = 0;
         match libc::WSTOPSIG(status) {
             stop if stop == libc::SIGTRAP | 0x80 => look(thread)?,
             // An event, the first stop of a new thread.
             libc::SIGTRAP | libc::SIGSTOP => {}
             stop => signal = stop,
         }
+        go_on(thread, signal);
     }
 }
 
