@@ -68,8 +68,8 @@ fn read<'p, K: Kernel>(kernel: &K, file: &Fd<'_, K>, piece: &'p mut [u8]) -> Opt
 /// [optional…] - type source options`.
 struct Line<'b> {
     field: usize,
-    /// Where the field after the single dash is, once that was seen.
-    dash: bool,
+    /// Where the type's name is: in the field after the first single dash.
+    kind: Kind,
     numbers: [u64; 4],
     root: Kept<'b>,
     point: Kept<'b>,
@@ -77,6 +77,14 @@ struct Line<'b> {
     word: [u8; 8],
     word_len: usize,
     is_fuse: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Ahead,
+    Here,
+    /// What follows is for the one who mounted it to choose.
+    Seen,
 }
 
 struct Kept<'b> {
@@ -89,7 +97,7 @@ impl<'b> Line<'b> {
         let (root, point) = kept.split_at_mut_checked(KEPT).unwrap_or_default();
         Self {
             field: 0,
-            dash: false,
+            kind: Kind::Ahead,
             numbers: [0; 4],
             root: Kept { buffer: root, len: 0 },
             point: Kept { buffer: point, len: 0 },
@@ -101,7 +109,7 @@ impl<'b> Line<'b> {
 
     fn clear(&mut self) {
         self.field = 0;
-        self.dash = false;
+        self.kind = Kind::Ahead;
         self.numbers = [0; 4];
         self.root.len = 0;
         self.point.len = 0;
@@ -133,13 +141,13 @@ impl<'b> Line<'b> {
 
     fn end_field(&mut self) {
         let word = self.word.get(..self.word_len.min(self.word.len())).unwrap_or_default();
-        if self.dash {
+        if self.kind == Kind::Here {
             // The type's name, and after a dot what the file system calls itself
             // (Linux, fs/proc_namespace.c: show_type).
             self.is_fuse = word == b"fuse" && self.word_len == 4 || word.starts_with(b"fuse.");
-            self.dash = false;
-        } else if self.field > 5 && word == b"-" && self.word_len == 1 {
-            self.dash = true;
+            self.kind = Kind::Seen;
+        } else if self.kind == Kind::Ahead && self.field > 5 && word == b"-" && self.word_len == 1 {
+            self.kind = Kind::Here;
         }
         self.field += 1;
         self.word_len = 0;

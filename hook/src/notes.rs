@@ -4,6 +4,7 @@
 //! There is no descriptor behind it that the program could see or close.
 #![cfg_attr(not(feature = "whole"), allow(dead_code))] // The small hook notes nothing.
 
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// Longest path of an overmount's root inside its file system, in bytes.
@@ -11,12 +12,15 @@ pub(crate) const ROOT_MAX: usize = 256;
 /// How many accepted descriptors can be open at once.
 const ACCEPTED_MAX: usize = 16;
 
-/// The notes of one process. The layout of `armed` is known to the trampolines.
+/// The notes of one process. The trampolines look at the first two.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Notes {
-    /// Not 0 while a descriptor is accepted: closes and questions are looked at.
+    /// How many descriptors are accepted: their ends and questions are looked at.
     armed: AtomicU8,
+    /// Not 0 where a mount is trusted: opens are looked at that a supervisor of the
+    /// host may have answered.
+    has_trusted: AtomicU8,
     trusted: Trusted,
     accepted: [Accepted; ACCEPTED_MAX],
 }
@@ -51,10 +55,16 @@ const BUSY: u32 = u32::MAX;
 pub(crate) type File = [u64; 4];
 
 impl Notes {
+    /// Which byte is not 0 while a descriptor is accepted.
+    pub const ARMED_AT: usize = offset_of!(Notes, armed);
+    /// Which byte is not 0 where a mount is trusted.
+    pub const HAS_TRUSTED_AT: usize = offset_of!(Notes, has_trusted);
+
     /// Empty notes: all bytes zero.
     pub const fn new() -> Self {
         Self {
             armed: AtomicU8::new(0),
+            has_trusted: AtomicU8::new(0),
             trusted: Trusted {
                 len: AtomicU32::new(0),
                 device: AtomicU64::new(0),
@@ -74,6 +84,7 @@ impl Notes {
         }
         self.trusted.device.store(device, SeqCst);
         self.trusted.len.store(root.len() as u32, SeqCst);
+        self.has_trusted.store(1, SeqCst);
     }
 
     /// The trusted mount's device, and its root's path in `buffer`.
@@ -89,7 +100,7 @@ impl Notes {
     }
 
     /// Whether a descriptor is accepted at all.
-    pub(crate) fn is_armed(&self) -> bool {
+    pub fn is_armed(&self) -> bool {
         self.armed.load(SeqCst) != 0
     }
 
@@ -101,8 +112,8 @@ impl Notes {
         let Some(entry) = self.accepted.iter().find(take) else { return };
         store(&entry.file, file);
         store(&entry.procfs, procfs);
+        self.armed.fetch_add(1, SeqCst);
         entry.number.store((number as u32).wrapping_add(1), SeqCst);
-        self.armed.store(1, SeqCst);
     }
 
     /// The mount ids of the procfs that an accepted descriptor answers with, and
@@ -111,15 +122,25 @@ impl Notes {
         self.entry(number).map(|a| (load(&a.file), load(&a.procfs)))
     }
 
-    /// Forgets a descriptor: it is closed.
+    /// Forgets a descriptor: it is closed, or its number stands for another.
     pub(crate) fn forget(&self, number: usize) {
-        if let Some(entry) = self.entry(number) {
-            entry.number.store(0, SeqCst);
+        let Some(entry) = self.entry(number) else { return };
+        let noted = (number as u32).wrapping_add(1);
+        // Of two threads that forget it, one has done so.
+        if entry.number.compare_exchange(noted, 0, SeqCst, SeqCst).is_ok() {
+            self.armed.fetch_sub(1, SeqCst);
         }
     }
 
+    /// The numbers of all accepted descriptors.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        let noted = self.accepted.iter().map(|a| a.number.load(SeqCst));
+        noted.filter(|&n| n != BUSY).filter_map(|n| n.checked_sub(1))
+    }
+
+    /// The kernel takes a descriptor's number from the lower half of the register.
     fn entry(&self, number: usize) -> Option<&Accepted> {
-        let number = u32::try_from(number).ok()?.checked_add(1).filter(|&n| n != BUSY)?;
+        let number = (number as u32).checked_add(1).filter(|&n| n != BUSY)?;
         self.accepted.iter().find(|a| a.number.load(SeqCst) == number)
     }
 }

@@ -94,7 +94,7 @@ fn another_errno_is_left_alone() {
 fn what_is_not_the_trusted_file_is_refused() {
     type Prepare = fn(&mut Kernel);
     const FILE: &str = "sys/net/ipv4/ip_unprivileged_port_start";
-    let cases: [(&str, Prepare); 14] = [
+    let cases: [(&str, Prepare); 16] = [
         ("a tmpfs", |k| _ = k.mount("sys/net", TMPFS, "0:50", "/")),
         ("a tmpfs file", |k| _ = k.mount(FILE, TMPFS, "0:50", "/x")),
         ("a file of procfs", |k| _ = k.mount(FILE, PROC, "0:40", "/sys/kernel/core_pattern")),
@@ -114,6 +114,12 @@ fn what_is_not_the_trusted_file_is_refused() {
             k.mount("sys/net", FUSE, "0:99", "/proc/system/net");
         }),
         ("a deleted one", |k| _ = k.mount("sys/net", FUSE, "0:99", "/proc/sys/net//deleted")),
+        ("a name with a space in it", |k| {
+            k.mount("sys/net", FUSE, "0:99", "/proc/sys/net\\040");
+        }),
+        ("a name that is too long", |k| {
+            k.mount("sys/net", FUSE, "0:99", &format!("/proc/sys/net/{}", "x".repeat(5000)));
+        }),
         ("FUSE on a tmpfs", |k| {
             k.mount("sys/net", TMPFS, "0:50", "/");
             k.mount("sys/net/ipv4", FUSE, "0:99", "/proc/sys/net/ipv4");
@@ -207,6 +213,69 @@ fn the_accepted_descriptor_answers_as_procfs_until_it_is_closed() {
     kernel.duplicate(kernel.open_plainly(PORT), fd); // The number is used again.
     assert_eq!(kernel.fstatfs(fd), mounts::FUSE_SUPER_MAGIC, "after close");
     assert_ne!(kernel.mount_id(fd, 0x1000), kernel.procfs_mount(), "after close");
+}
+
+/// Each way to end a descriptor without close, with the very same file under the
+/// same number afterwards: that is another descriptor.
+#[test]
+fn every_end_of_an_accepted_descriptor_is_seen() {
+    const DUP2: usize = 33;
+    const DUP3: usize = 292;
+    const CLOSE_RANGE: usize = 436;
+    type End = fn(&Kernel, usize, usize);
+    let ends: [(&str, End); 4] = [
+        ("dup2", |k, same, fd| k.descriptors(DUP2, [same, fd, 0], fd as isize)),
+        ("dup3", |k, same, fd| k.descriptors(DUP3, [same, fd, O_CLOEXEC], fd as isize)),
+        ("close_range", |k, same, fd| {
+            k.descriptors(CLOSE_RANGE, [fd, fd + 1, 0], 0);
+            k.duplicate(same, fd);
+        }),
+        ("close_range, to the end", |k, same, fd| {
+            k.descriptors(CLOSE_RANGE, [same + 1, usize::MAX, 2], 0);
+            k.duplicate(same, fd);
+        }),
+    ];
+    for (name, end) in ends {
+        let kernel = container("sys", "/proc/sys");
+        let same = kernel.open_plainly(PORT);
+        let fd = kernel.open_safely(PORT) as usize;
+        assert!(kernel.is_armed());
+        end(&kernel, same, fd);
+        assert!(!kernel.is_armed(), "{name}: nothing is looked at any more");
+        assert_eq!(kernel.fstatfs(fd), mounts::FUSE_SUPER_MAGIC, "{name}");
+        assert_ne!(kernel.mount_id(fd, 0x1000), kernel.procfs_mount(), "{name}");
+    }
+}
+
+#[test]
+fn what_ends_nothing_changes_nothing() {
+    let kernel = container("sys", "/proc/sys");
+    let fd = kernel.open_safely(PORT) as usize;
+    let other = kernel.open_plainly(PORT);
+    kernel.descriptors(33, [fd, fd, 0], fd as isize); // dup2 onto itself.
+    kernel.descriptors(33, [999, fd, 0], -9); // EBADF: the number is left open.
+    kernel.descriptors(33, [fd, other, 0], other as isize); // A copy elsewhere.
+    kernel.descriptors(436, [fd, fd, 4], 0); // CLOSE_RANGE_CLOEXEC: closed at exec.
+    kernel.descriptors(436, [fd + 1, usize::MAX, 0], 0); // Others.
+    kernel.close(other);
+    assert_eq!(kernel.fstatfs(fd), mounts::PROC_SUPER_MAGIC);
+    assert_eq!(kernel.mount_id(fd, 0x1000), kernel.procfs_mount());
+    // A copy has a number of its own, and was not accepted.
+    let copy = kernel.open_plainly("");
+    kernel.duplicate(fd, copy);
+    assert_eq!(kernel.fstatfs(copy), mounts::FUSE_SUPER_MAGIC);
+}
+
+/// Between a close's end in the kernel and its look here, another thread has been
+/// given the number and had it accepted: that one stays.
+#[test]
+fn a_close_does_not_end_the_next_one_of_its_number() {
+    let kernel = container("sys", "/proc/sys");
+    let fd = kernel.open_safely(PORT) as usize;
+    kernel.descriptors(3, [fd, 0, 0], 0);
+    assert_eq!(kernel.fstatfs(fd), mounts::PROC_SUPER_MAGIC);
+    kernel.close(fd);
+    assert!(!kernel.is_armed());
 }
 
 #[test]

@@ -20,9 +20,12 @@ pub const KEPT: usize = 104;
 /// Bytes of locks and slots. They lie directly below the image, in zeroed memory.
 pub const SLOTS_SIZE: u64 = LOCKS_SIZE + SLOTS * SLOT_SIZE;
 
-/// Where the process's notes lie, from the locks' start: behind what is kept. The
-/// first byte is not 0 while calls are looked at whose reach says `armed`.
+/// Where the process's notes lie, from the locks' start: behind what is kept.
 pub const NOTES_AT: u64 = 0x1000;
+/// Which byte of them is not 0 while calls are looked at whose reach says `armed`.
+pub const NOTES_ARMED: u64 = 0;
+/// Which is not 0 while opens are looked at that may have been trapped.
+pub const NOTES_TRUSTED: u64 = 1;
 
 /// Offset of a slot's stack top.
 pub const SLOT_STACK_TOP: u64 = 0x4000;

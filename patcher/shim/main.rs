@@ -80,6 +80,8 @@ const _: () = {
     assert!(layout::FRAMES_AT == 0x200 && 0x200 + SLOTS as usize * 8 <= layout::AREAS_AT);
     assert!(KEPT_AT + KEPT * core::mem::size_of::<Kept>() <= NOTES_AT as usize);
     assert!(NOTES_AT as usize + core::mem::size_of::<Notes>() <= LOCKS_SIZE as usize);
+    assert!(Notes::ARMED_AT == layout::NOTES_ARMED as usize);
+    assert!(Notes::HAS_TRUSTED_AT == layout::NOTES_TRUSTED as usize);
     assert!(SLOT_SCRATCH as usize + core::mem::size_of::<Scratch>() <= SLOT_SIZE as usize);
 };
 

@@ -247,8 +247,8 @@ pub(crate) fn how(function: &Function, reach: Reach) -> u32 {
     }
     match reach.after {
         After::Nothing => how,
-        // A success by a number is about what was noted at start: nothing here.
-        After::Failure | After::FailureOrWord(..) => how | look::FAILURE,
+        // A trapped success is about what was noted at start: nothing here.
+        After::Failure | After::FailureOrTrapped => how | look::FAILURE,
         // Whether the argument is given is asked of the answer (filter.rs).
         After::Always | After::AlwaysWith(_) => how | look::FAILURE | look::ALWAYS,
         After::FailureOrMode(buffer, offset) => {

@@ -177,12 +177,21 @@ close_range 436
 
 /// `close`.
 pub const CLOSE: Nr = 3;
+/// `dup2`.
+pub const DUP2: Nr = 33;
 /// `fstatfs`.
 pub const FSTATFS: Nr = 138;
+/// `dup3`.
+pub const DUP3: Nr = 292;
 /// `statx`.
 pub const STATX: Nr = 332;
+/// `close_range`.
+pub const CLOSE_RANGE: Nr = 436;
 /// `openat2`.
 pub const OPENAT2: Nr = 437;
+
+/// What ends an accepted descriptor, and what it is asked.
+pub const ABOUT_ACCEPTED: [Nr; 6] = [CLOSE, DUP2, FSTATFS, DUP3, STATX, CLOSE_RANGE];
 
 /// Whether a call writes from the program's memory to the descriptor that is its
 /// first argument: `write`, `pwrite64`, `writev`.

@@ -17,9 +17,10 @@ pub enum After {
     /// [`PROCFS_ROOT_MODE`]: the argument that holds the buffer, and the offset
     /// of the 16-bit mode in it.
     FailureOrMode(u8, u8),
-    /// Failures, and successes with this 16-bit number in what an argument points
-    /// to: the argument, the offset, the number.
-    FailureOrWord(u8, u8, u16),
+    /// Failures, and while the process has noted a mount that it trusts also
+    /// successes of openat2 with [`SAFE_RESOLVE`] and a path that starts with `sy`
+    /// or `./sy`.
+    FailureOrTrapped,
     /// Every answer, if this argument is not 0.
     AlwaysWith(u8),
     /// Every answer.
@@ -33,8 +34,8 @@ pub struct Reach {
     pub before: bool,
     /// After the kernel has answered.
     pub after: After,
-    /// After the kernel has answered, whatever it said, while the process has
-    /// noted that a descriptor was accepted.
+    /// After the kernel has answered, whatever it said, while a descriptor that
+    /// the process has accepted is open.
     pub armed: bool,
 }
 
@@ -95,8 +96,7 @@ impl Table<'_> {
                 }
                 Kind::ReportProcfsRoot => mode_of(nr),
                 Kind::ReportTrustedOvermount => {
-                    reach.armed |=
-                        [calls::CLOSE, calls::FSTATFS, calls::STATX].contains(&(nr as u16));
+                    reach.armed |= calls::ABOUT_ACCEPTED.iter().any(|&n| usize::from(n) == nr);
                     trapped(nr)
                 }
                 Kind::Retry
@@ -145,7 +145,7 @@ impl After {
         let rank = |a: Self| match a {
             After::Nothing => 0,
             After::Failure => 1,
-            After::FailureOrMode(..) | After::FailureOrWord(..) => 2,
+            After::FailureOrMode(..) | After::FailureOrTrapped => 2,
             After::AlwaysWith(_) => 3,
             After::Always => 4,
         };
@@ -177,13 +177,9 @@ fn mode_of(nr: usize) -> After {
 }
 
 /// An open of runc's that succeeds although it should not have: a supervisor of
-/// the host answered it. Told by the `resolve` of the `struct open_how`.
+/// the host answered it.
 fn trapped(nr: usize) -> After {
-    if nr == usize::from(calls::OPENAT2) {
-        After::FailureOrWord(2, RESOLVE_AT, SAFE_RESOLVE)
-    } else {
-        After::Nothing
-    }
+    if nr == usize::from(calls::OPENAT2) { After::FailureOrTrapped } else { After::Nothing }
 }
 
 fn emulation(nr: usize) -> After {

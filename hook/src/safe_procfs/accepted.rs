@@ -3,10 +3,13 @@
 //! libpathrs asks every descriptor that it opened in procfs for its mount's id
 //! and its file system's type (cyphar/libpathrs, src/procfs.rs:
 //! verify_same_procfs_mnt). An accepted file answers these two, and no other
-//! question, as the procfs does. Which file a number stands for is asked of the
-//! kernel each time: after dup2 or close_range it may be another.
+//! question, as the procfs does. What ends it is looked at: close, dup2, dup3,
+//! close_range. And which file a number stands for is asked of the kernel each
+//! time, for ends that are not seen (libc's close in a dynamic executable).
 
-use procsys_rules::calls::{CLOSE, FSTATFS, OPENAT2, STATX};
+use procsys_rules::calls::{
+    ABOUT_ACCEPTED, CLOSE, CLOSE_RANGE, DUP2, DUP3, FSTATFS, OPENAT2, STATX,
+};
 use procsys_rules::table::{Kind, Table};
 
 use super::{request, walk};
@@ -28,9 +31,9 @@ pub(crate) fn success(
     let Some(notes) = kernel.notes() else { return false };
     let Ok(number) = u16::try_from(call.nr) else { return false };
     match number {
-        CLOSE | FSTATFS | STATX if !notes.is_armed() => false,
-        CLOSE => {
-            notes.forget(call.args[0]);
+        _ if ABOUT_ACCEPTED.contains(&number) && !notes.is_armed() => false,
+        CLOSE | DUP2 | DUP3 | CLOSE_RANGE => {
+            ended(kernel, notes, number, call);
             false
         }
         FSTATFS | STATX if !table.has(Kind::ReportTrustedOvermount) => false,
@@ -41,6 +44,26 @@ pub(crate) fn success(
             false
         }
         _ => false,
+    }
+}
+
+/// Forgets what a successful call has closed, or given a number of another file.
+fn ended(kernel: &impl Kernel, notes: &Notes, nr: u16, call: &Call) {
+    /// `CLOSE_RANGE_CLOEXEC` (include/uapi/linux/close_range.h): nothing is closed yet.
+    const AT_EXEC: usize = 4;
+    let [first, second, third, ..] = call.args.map(|arg| arg as u32);
+    let (from, to) = match nr {
+        CLOSE => (first, first),
+        CLOSE_RANGE if third as usize & AT_EXEC == 0 => (first, second),
+        // The number was in use until it became another: no other thread had it.
+        DUP2 | DUP3 if first != second => return notes.forget(second as usize),
+        _ => return,
+    };
+    for number in notes.numbers().filter(|n| (from..=to).contains(n)) {
+        // Another thread may have been given the number since, and the file with it.
+        if procfs(kernel, notes, number as usize).is_none() {
+            notes.forget(number as usize);
+        }
     }
 }
 

@@ -171,9 +171,9 @@ impl Steps {
         let root = if root == b"/" { b"" } else { root };
         let Some(below) = mounted.strip_prefix(root) else { return false };
         let Some(asked) = path.get(self.sys..end) else { return false };
-        if !matches!(below, [] | [b'/', ..]) {
-            return false;
-        }
-        components(below).eq(components(asked))
+        // `//deleted` ends the path of what is not there any more.
+        let is_there = below.windows(2).all(|pair| pair != b"//");
+        let is_below = matches!(below, [] | [b'/', ..]);
+        is_there && is_below && components(below).eq(components(asked))
     }
 }

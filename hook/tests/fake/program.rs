@@ -113,7 +113,7 @@ impl Program {
             After::FailureOrMode(buffer, at) => {
                 result < 0 || self.has_marked_mode(args[usize::from(buffer)], at)
             }
-            After::FailureOrWord(..) => panic!("no rule of these tests reaches so"),
+            After::FailureOrTrapped => panic!("no rule of these tests reaches so"),
             After::AlwaysWith(arg) => args[usize::from(arg)] != 0,
             After::Always => true,
         };

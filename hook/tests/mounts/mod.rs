@@ -226,8 +226,29 @@ impl Kernel {
     }
 
     pub(crate) fn close(&self, fd: usize) {
+        // The upper half of the register is not the descriptor's.
+        let args = [fd | 0xdead << 32, 0, 0, 0, 0, 0];
         let answer = procsys_hook::Kernel::call(self, 3, [fd, 0, 0, 0, 0, 0]);
-        self.after(3, [fd, 0, 0, 0, 0, 0], answer);
+        self.after(3, args, answer);
+    }
+
+    /// A call of the program's about descriptors, which the kernel carries out
+    /// (`duplicate`, or nothing) and answers with `answer`.
+    pub(crate) fn descriptors(&self, nr: usize, args: [usize; 3], answer: isize) {
+        let [a, b, c] = args;
+        match nr {
+            33 | 292 if answer >= 0 && a != b => self.duplicate(a, b),
+            436 if answer >= 0 && c & 4 == 0 => {
+                self.open.borrow_mut().retain(|fd, _| !(a..=b).contains(fd));
+            }
+            _ => {}
+        }
+        self.after(nr, [a, b, c, 0, 0, 0], answer);
+    }
+
+    /// Whether a descriptor is accepted.
+    pub(crate) fn is_armed(&self) -> bool {
+        self.notes.is_armed()
     }
 
     /// What the program is told of a descriptor's file system.

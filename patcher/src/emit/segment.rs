@@ -25,7 +25,7 @@ pub(super) struct Anchors<'a> {
     pub(super) classes: u64,
     /// For each second byte of clone's flags: whether CLONE_VM is set, 256 bytes.
     pub(super) clone_vm: u64,
-    /// The process's notes, of which the first byte says whether to look.
+    /// The process's notes, whose first bytes say whether to look.
     pub(super) notes: u64,
 }
 

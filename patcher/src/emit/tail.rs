@@ -5,10 +5,13 @@
 //! thousand times. Here it is once for each kind of look; the descriptor in r11,
 //! which the slow path wants anyway, says where to go on.
 
-use procsys_rules::reach::{After, MARKED_MODES, PROCFS_ROOT_MODE, Reach};
+use procsys_rules::reach::{
+    After, MARKED_MODES, PROCFS_ROOT_MODE, RESOLVE_AT, Reach, SAFE_RESOLVE,
+};
 
 use super::code::{Code, Label};
 use super::segment::Anchors;
+use crate::shim::{NOTES_ARMED, NOTES_TRUSTED};
 
 /// The looks that are needed so far, and where each will be.
 #[derive(Default)]
@@ -69,19 +72,49 @@ pub(super) fn if_odd(code: &mut Code, anchors: &Anchors<'_>, reach: Reach, slow:
                 code.jrcxz(slow);
             }
         }
-        After::FailureOrWord(argument, offset, word) => {
-            code.movzx_ecx_argument(argument, offset);
-            code.lea_ecx_minus(u32::from(word));
-            code.jrcxz(slow);
-        }
+        After::FailureOrTrapped => if_trapped(code, anchors, slow),
         // The last two take the slow path by themselves (dispatch.rs).
         After::Nothing | After::Failure | After::AlwaysWith(_) | After::Always => {}
     }
     if reach.armed {
-        let (idle, notes) = (code.label(), code.label_at(anchors.notes));
-        code.movzx_ecx_at(notes);
+        let (idle, armed) = (code.label(), code.label_at(anchors.notes + NOTES_ARMED));
+        code.movzx_ecx_at(armed);
         code.jrcxz(idle);
         code.jmp(slow);
         code.bind(idle);
     }
+}
+
+/// Goes to `slow` if a successful openat2 may have been answered by a supervisor of
+/// the host (`After::FailureOrTrapped`). The kernel has read the path to its NUL: of
+/// two bytes that are looked at, the first is never that.
+fn if_trapped(code: &mut Code, anchors: &Anchors, slow: Label) {
+    const PATH: u8 = 1;
+    const HOW: u8 = 2;
+    let pair = |bytes: &[u8; 2]| u32::from(u16::from_le_bytes(*bytes));
+    let (idle, safe, dotted, deeper) = (code.label(), code.label(), code.label(), code.label());
+    let trusted = code.label_at(anchors.notes + NOTES_TRUSTED);
+    code.movzx_ecx_at(trusted);
+    code.jrcxz(idle);
+    code.movzx_ecx_argument(HOW, RESOLVE_AT);
+    code.lea_ecx_minus(u32::from(SAFE_RESOLVE));
+    code.jrcxz(safe);
+    code.jmp(idle);
+    code.bind(safe);
+    code.movzx_ecx_argument(PATH, 0);
+    code.lea_ecx_minus(pair(b"sy"));
+    code.jrcxz(slow);
+    code.lea_ecx_minus(pair(b"./").wrapping_sub(pair(b"sy")));
+    code.jrcxz(dotted);
+    code.jmp(idle);
+    code.bind(dotted);
+    code.movzx_ecx_argument(PATH, 1);
+    code.lea_ecx_minus(pair(b"/s"));
+    code.jrcxz(deeper);
+    code.jmp(idle);
+    code.bind(deeper);
+    code.movzx_ecx_argument(PATH, 2);
+    code.lea_ecx_minus(pair(b"sy"));
+    code.jrcxz(slow);
+    code.bind(idle);
 }

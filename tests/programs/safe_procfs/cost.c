@@ -1,7 +1,7 @@
 /* What the rules for safe procfs cost: nanoseconds a call, the best of many
  * batches.
  *
- *   cost CALLS
+ *   cost CALLS PROCFS
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -58,9 +58,9 @@ static long measure(void (*call)(void), long calls) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2) return fputs("cost CALLS\n", stderr), 2;
+    if (argc != 3) return fputs("cost CALLS PROCFS\n", stderr), 2;
     long calls = atol(argv[1]);
-    root = open("/proc", O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
+    root = open(argv[2], O_PATH | O_NOFOLLOW | O_DIRECTORY | O_CLOEXEC);
     file = open("/proc/uptime", O_RDONLY | O_CLOEXEC);
     printf("sysctl %ld other %ld close %ld statx %ld fstatfs %ld\n", measure(open_sysctl, calls / 10),
            measure(open_other, calls), measure(dup_and_close, calls), measure(ask_mount, calls),
