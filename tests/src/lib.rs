@@ -3,6 +3,7 @@
 //!
 //! A missing fixture is a failure that says what to run, never a skip.
 
+pub mod attacks;
 pub mod cells;
 pub mod corpus;
 pub mod golang;

@@ -26,6 +26,18 @@ pub const FAILURE: &str = "open sysctl net.ipv4.ip_unprivileged_port_start file:
 pub struct SystemContainer {
     folder: Folder,
     servers: Vec<Child>,
+    trusted: Trusted,
+}
+
+/// The file system over the system container's /proc/sys.
+#[derive(Debug)]
+struct Trusted {
+    /// What is mounted there, as a path in the folder.
+    root: String,
+    /// The sysctl that containers want set, as a path below /proc.
+    sysctl: String,
+    /// The cgroup that is its contents, if it is lxcfs.
+    cgroup: Option<String>,
 }
 
 impl SystemContainer {
@@ -36,11 +48,36 @@ impl SystemContainer {
     pub fn new(name: &str) -> Self {
         let mut made = Self::bare(name);
         made.serve("fuse");
+        made.cover();
+        made
+    }
+
+    /// One whose file system over /proc/sys is lxcfs, which shows a cgroup there:
+    /// the containers' sysctl is a file of that, the only kind in lxcfs that can be
+    /// written to.
+    ///
+    /// # Panics
+    /// As [`SystemContainer::new`]; also without version 1 of the pids controller.
+    pub fn over_lxcfs(name: &str) -> Self {
+        let mut made = Self::bare(name);
+        let cgroup = format!("procsys-{name}-{}", std::process::id());
+        made.sh(&format!("mkdir /sys/fs/cgroup/pids/{cgroup}"));
+        made.trusted = Trusted {
+            root: format!("lxcfs/cgroup/pids/{cgroup}"),
+            sysctl: "sys/net/ipv4/notify_on_release".into(),
+            cgroup: Some(cgroup),
+        };
+        made.serve_lxcfs("lxcfs");
+        made.cover();
+        made
+    }
+
+    /// Mounts the trusted file system over /proc/sys.
+    fn cover(&self) {
         // A user namespace may mount a procfs only where one is visible without
         // anything over it. Sysbox mounts it for the container itself.
-        made.sh("mkdir visible && mount -t proc proc visible");
-        made.sh("mount --bind fuse/proc/sys /proc/sys");
-        made
+        self.sh("mkdir visible && mount -t proc proc visible");
+        self.sh(&format!("mount --bind {} /proc/sys", self.trusted.root));
     }
 
     /// One without a FUSE file system.
@@ -49,7 +86,8 @@ impl SystemContainer {
     /// When it may not have mounts of its own.
     pub fn bare(name: &str) -> Self {
         private_mounts();
-        Self { folder: Folder::new(name), servers: Vec::new() }
+        let trusted = Trusted { root: "fuse/proc/sys".into(), sysctl: SYSCTL.into(), cgroup: None };
+        Self { folder: Folder::new(name), servers: Vec::new(), trusted }
     }
 
     /// Where it keeps its files.
@@ -91,6 +129,28 @@ impl SystemContainer {
         assert_eq!(said, "ready\n", "no FUSE file system at {} (/dev/fuse?)", place.display());
     }
 
+    /// The process that serves what was mounted last.
+    ///
+    /// # Panics
+    /// When nothing was.
+    pub fn server(&self) -> u32 {
+        self.servers.last().expect("something is served").id()
+    }
+
+    /// Mounts an lxcfs, served by a process of its own.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub fn serve_lxcfs(&mut self, place: &str) {
+        // Of those with the same file for its number, only one runs.
+        let number = self.path().join(format!("{place}.pid"));
+        let place = self.path().join(place);
+        std::fs::create_dir_all(&place).expect("the folder is writable");
+        let mut command = Command::new("lxcfs");
+        command.args(["-f", "-l", "-p"]).arg(number).arg(&place);
+        self.start(&mut command, &place.join("proc"));
+    }
+
     /// Starts a program that goes on until the test ends, and waits for `made`.
     ///
     /// # Panics
@@ -129,12 +189,15 @@ impl SystemContainer {
     }
 
     /// A container with the sysctl, in whose root file system `prepare` (shell,
-    /// with `$R` its /proc and `$W` the folder) is run once runc has mounted what
-    /// the configuration says, before it moves in.
+    /// with `$R` its /proc, `$W` the folder, `$T` what is over the system container's
+    /// /proc/sys and `$S` the sysctl's name) is run once runc has mounted what the
+    /// configuration says, before it moves in.
     pub fn container(&self, prepare: &str, user_namespace: bool) -> PathBuf {
         let place = self.path().join("bundle");
-        let mut config = config(&format!("echo it runs; cat /proc/{SYSCTL}"));
-        config["linux"]["sysctl"] = json!({"net.ipv4.ip_unprivileged_port_start": WANTED});
+        let Trusted { root, sysctl, cgroup } = &self.trusted;
+        let mut config = config(&format!("echo it runs; cat /proc/{sysctl}"));
+        let key = sysctl.trim_start_matches("sys/").replace('/', ".");
+        config["linux"]["sysctl"] = json!({ key: WANTED });
         let mut namespaces = vec!["pid", "ipc", "uts", "mount", "network"];
         if user_namespace {
             namespaces.push("user");
@@ -145,7 +208,14 @@ impl SystemContainer {
         let kinds: Value = namespaces.iter().map(|kind| json!({ "type": kind })).collect();
         config["linux"]["namespaces"] = kinds;
         let (rootfs, folder) = (place.join("rootfs"), self.path().display());
-        let line = format!("set -e; R={}/proc; W={folder}; {prepare}", rootfs.display());
+        let name = sysctl.rsplit('/').next().expect("a path has a last part");
+        let mut line = format!("set -e; R={}/proc; W={folder}; S={name}", rootfs.display());
+        if let Some(cgroup) = cgroup {
+            // lxcfs shows a process its own cgroup and those below.
+            config["linux"]["cgroupsPath"] = format!("/{cgroup}/net").into();
+            line += &format!("; mkdir -p /sys/fs/cgroup/pids/{cgroup}/net/ipv4");
+        }
+        line += &format!("; T=$W/{root}; {prepare}");
         config["hooks"]["createContainer"] = json!([{
             "path": "/bin/sh", "args": ["sh", "-c", line],
             "env": ["PATH=/sbin:/bin:/usr/sbin:/usr/bin"],
@@ -185,9 +255,14 @@ impl Drop for SystemContainer {
             let _ = server.wait();
         }
         // The namespace ends anyway; the folder's mount points must be free first.
-        let places = ["visible", "fuse", "foreign", "lxcfs", "evil", "kept", "closed"];
+        let places = ["visible", "fuse", "foreign", "lxcfs", "other", "evil", "kept", "closed"];
         for place in places.map(|place| self.path().join(place)) {
             let _ = run(Command::new("umount").arg("-l").arg(place), Duration::from_secs(10));
+        }
+        if let Some(cgroup) = &self.trusted.cgroup {
+            let remove = "find /sys/fs/cgroup/*/$0 -depth -type d -exec rmdir {} +";
+            let mut command = Command::new("sh");
+            let _ = run(command.args(["-c", remove, cgroup]), Duration::from_secs(10));
         }
     }
 }

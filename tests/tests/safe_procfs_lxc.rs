@@ -55,8 +55,7 @@ fn runc_sets_a_sysctl_that_apparmor_takes_for_one_of_sys() {
         .sh("mkdir -p evil/ipv4 linked fake; S=ip_unprivileged_port_start; echo 5 >evil/ipv4/$S
          ln -s ../core/somaxconn linked/$S; ln -s ../kernel linked/ipv4; mkdir -p fake/self/fd");
     for (what, prepare) in ATTACKS {
-        let prepare = format!("S=ip_unprivileged_port_start; {prepare}");
-        let place = container.container(&prepare, false);
+        let place = container.container(prepare, false);
         refused_as_known(&run(&container, &stock, &place), &format!("stock, {what}"));
         refused_as_known(&run(&container, &lxc, &place), &format!("profile lxc, {what}"));
         println!("{what}: stock and profile lxc refuse");
