@@ -110,6 +110,55 @@ fn libpathrs_takes_the_file_for_one_of_procfs_until_it_is_closed() {
     assert_eq!(container.value("fuse", sysctl), WANTED);
 }
 
+/// libpathrs itself, in place of its sequence: the crate from crates.io.
+#[test]
+fn libpathrs_itself_writes_the_sysctl() {
+    let container = SystemContainer::new("safe-procfs-libpathrs");
+    let (stock, trap) = (fixture("libpathrs"), container.build("trap"));
+    let hide = container.build("no_mount_api");
+    let patched = container.path().join("libpathrs-patched");
+    patch(&stock, &patched, &["--profile", "sysbox"]);
+    let sysctl = SYSCTL.strip_prefix("sys/").expect("it is below sys");
+    for (program, trapped, failure) in [
+        (&stock, false, Some("Invalid cross-device link")),
+        (&patched, false, None),
+        (&stock, true, Some("mount id mismatch")),
+        (&patched, true, None),
+    ] {
+        container.sh(&format!("echo 1024 > fuse/proc/sys/{sysctl}"));
+        let before: &[_] = if trapped { &[&trap, &hide] } else { &[&hide] };
+        let mut command = Command::new(before[0]);
+        command.args(&before[1..]).arg(program).args([&sysctl.replace('/', "."), WANTED]);
+        let outcome = run(&mut command, Duration::from_secs(20));
+        match failure {
+            Some(text) => assert!(
+                outcome.code == Some(1) && outcome.stderr.contains(text),
+                "{command:?}: {text}\n{outcome}"
+            ),
+            None => assert_eq!(outcome.stdout, "written\n", "{command:?}\n{outcome}"),
+        }
+        let expected = if failure.is_some() { "1024" } else { WANTED };
+        assert_eq!(container.value("fuse", sysctl), expected, "{command:?}\n{outcome}");
+    }
+}
+
+/// Of all descriptors only the accepted one answers as procfs, until it ends.
+#[test]
+fn no_other_descriptor_answers_as_procfs() {
+    let container = SystemContainer::new("safe-procfs-ends");
+    let stock = container.build("ends");
+    let patched = container.path().join("ends-patched");
+    patch(&stock, &patched, &["--profile", "sysbox"]);
+    let outcome = run(&mut Command::new(&stock), Duration::from_secs(20));
+    assert_eq!(outcome.stdout, "openat2: Invalid cross-device link\n", "{outcome}");
+    let outcome = run(&mut Command::new(&patched), Duration::from_secs(20));
+    let expected = "accepted: procfs\ndup: fuse\nF_DUPFD: fuse\nSCM_RIGHTS: fuse\n\
+         a child's: procfs\nclosed by a child, there: fuse\nclosed by a child, here: procfs\n\
+         dup2: fuse\ndup3: fuse\nclose_range: fuse\nclose_range at exec: procfs\n\
+         closed by a thread: fuse\nkept over execve: fuse\n";
+    assert_eq!(outcome.stdout, expected, "{outcome}");
+}
+
 /// The mount above a root file system is made private from inside a user namespace
 /// that can't reach it by its path; to pretend so would only fail later.
 #[test]
