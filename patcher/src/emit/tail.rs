@@ -96,10 +96,7 @@ fn if_trapped(code: &mut Code, anchors: &Anchors, slow: Label) {
     let trusted = code.label_at(anchors.notes + NOTES_TRUSTED);
     code.movzx_ecx_at(trusted);
     code.jrcxz(idle);
-    code.movzx_ecx_argument(HOW, RESOLVE_AT);
-    code.lea_ecx_minus(u32::from(SAFE_RESOLVE));
-    code.jrcxz(safe);
-    code.jmp(idle);
+    go_if(code, (HOW, RESOLVE_AT), u32::from(SAFE_RESOLVE), safe, idle);
     code.bind(safe);
     code.movzx_ecx_argument(PATH, 0);
     code.lea_ecx_minus(pair(b"sy"));
@@ -108,13 +105,17 @@ fn if_trapped(code: &mut Code, anchors: &Anchors, slow: Label) {
     code.jrcxz(dotted);
     code.jmp(idle);
     code.bind(dotted);
-    code.movzx_ecx_argument(PATH, 1);
-    code.lea_ecx_minus(pair(b"/s"));
-    code.jrcxz(deeper);
-    code.jmp(idle);
+    go_if(code, (PATH, 1), pair(b"/s"), deeper, idle);
     code.bind(deeper);
-    code.movzx_ecx_argument(PATH, 2);
-    code.lea_ecx_minus(pair(b"sy"));
-    code.jrcxz(slow);
+    go_if(code, (PATH, 2), pair(b"sy"), slow, idle);
     code.bind(idle);
+}
+
+/// Goes to `yes` if these are the 16 bits that an argument points to, so many bytes
+/// on; else to `no`.
+fn go_if(code: &mut Code, (argument, offset): (u8, u8), bits: u32, yes: Label, no: Label) {
+    code.movzx_ecx_argument(argument, offset);
+    code.lea_ecx_minus(bits);
+    code.jrcxz(yes);
+    code.jmp(no);
 }
