@@ -1,7 +1,9 @@
 //! A server that hard-codes its socket, twice side by side by redirect: in C under
-//! both doors, in Go under door 2. Every call says what it says without a redirect.
+//! both doors, in Go under door 2. Every call says what it says without a redirect,
+//! also each that takes a path.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,29 +12,21 @@ use procsys_tests::native::Folder;
 use procsys_tests::preload::{compile, finish, library, source, table_of};
 use procsys_tests::{Outcome, fixture, patch, run};
 
-const PREFIX: &str = "/procsys-run";
+/// Where sysbox's servers have their sockets.
+const PREFIX: &str = "/run/sysbox";
 
-/// A redirect of the whole prefix to `folder/NAME`, which is made.
+/// A redirect of the whole prefix to `folder/NAME/run`, which the server makes.
 fn redirect(folder: &Path, name: &str) -> String {
     let to = folder.join(name);
     fs::create_dir_all(&to).expect("the temporary directory is writable");
-    format!("{PREFIX}={}", to.display())
+    format!("{PREFIX}={}/run", to.display())
 }
 
-/// Where the server's folder really is: that is what a plain run uses.
-fn stock(program: &Path, folder: &Path) -> Outcome {
-    let to = folder.join("plain");
-    fs::create_dir_all(&to).expect("the temporary directory is writable");
-    // The prefix itself, in a root of its own mounts: the kernel's own answers.
-    let script = format!(
-        "mkdir {PREFIX} && mount --bind {} {PREFIX} && {} stock; code=$?; \
-         umount {PREFIX}; rmdir {PREFIX}; exit $code",
-        to.display(),
-        program.display()
-    );
+/// The program as it is, where /run is empty and its own.
+fn stock(line: &str) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &script]);
-    finish(command)
+    command.args(["--mount", "sh", "-c", &format!("mount -t tmpfs none /run; {line}")]);
+    command
 }
 
 /// Runs two at the same time; both outputs.
@@ -43,10 +37,9 @@ fn together(mut first: Command, mut second: Command) -> [Outcome; 2] {
     [first, second.join().expect("no panic")]
 }
 
-/// What `sockets.c` prints, where the redirect is no longer than `stock` was.
+/// What the program prints is what it printed without a redirect.
 fn check(what: &str, expected: &Outcome, outcomes: [Outcome; 2]) {
     assert!(expected.success(), "{what}: {expected}");
-    assert!(expected.stdout.contains("path /procsys-run/sysbox/fs.sock"), "{expected}");
     for outcome in outcomes {
         assert!(outcome.success(), "{what}: {outcome}");
         let lines = |text: &str| -> Vec<String> { text.lines().map(str::to_owned).collect() };
@@ -54,26 +47,21 @@ fn check(what: &str, expected: &Outcome, outcomes: [Outcome; 2]) {
     }
 }
 
-fn program(folder: &Path, compiler: &str, flags: &[&str], name: &str) -> PathBuf {
+fn program(folder: &Path, compiler: &str, flags: &[&str], file: &str, name: &str) -> PathBuf {
     let output = folder.join(name);
-    compile(compiler, flags, &source("sockets.c"), &output);
+    compile(compiler, flags, &source(file), &output);
     output
 }
 
-fn both_doors(compiler: &str) {
-    let folder = Folder::new(&format!("redirect-sockets-{compiler}"));
+/// Two at the same time of the program in `file`, at both doors; what it prints.
+fn both_doors(compiler: &str, file: &str) -> String {
+    let folder = Folder::new(&format!("redirect-{file}-{compiler}"));
     let folder = folder.path();
     let flags = ["-O1", "-w", "-pthread"];
-    let dynamic = program(folder, compiler, &flags, "dynamic");
-    let fixed = program(folder, compiler, &[&flags[..], &["-static"]].concat(), "static");
+    let dynamic = program(folder, compiler, &flags, file, "dynamic");
+    let fixed = program(folder, compiler, &[&flags[..], &["-static"]].concat(), file, "static");
 
-    // Without a redirect there is no such folder.
-    let mut bare = Command::new(&dynamic);
-    bare.arg("a");
-    let bare = finish(bare);
-    assert!(bare.stdout.starts_with("mkdir: -1 errno 2\nbind: -1 errno 2\n"), "{bare}");
-
-    let expected = stock(&dynamic, folder);
+    let expected = finish(stock(&format!("exec {} stock", dynamic.display())));
     let door2 = ["a", "b"].map(|name| {
         let patched = folder.join(format!("patched-{name}"));
         patch(&fixed, &patched, &["--redirect", &redirect(folder, name)]);
@@ -93,16 +81,27 @@ fn both_doors(compiler: &str) {
     });
     let [a, b] = door1;
     check(&format!("{compiler}, door 1"), &expected, together(a, b));
+    expected.stdout
 }
 
 #[test]
-fn c_glibc() {
-    both_doors("gcc");
+fn sockets_with_glibc_and_musl() {
+    for compiler in ["gcc", "musl-gcc"] {
+        let printed = both_doors(compiler, "sockets.c");
+        assert!(printed.contains("path /run/sysbox/fs.sock"), "{compiler}\n{printed}");
+    }
 }
 
+/// Every kind of call that takes a path.
 #[test]
-fn c_musl() {
-    both_doors("musl-gcc");
+fn paths_with_glibc_and_musl() {
+    for compiler in ["gcc", "musl-gcc"] {
+        let printed = both_doors(compiler, "paths.c");
+        let calls: Vec<&str> = printed.lines().filter(|l| l.contains(" errno ")).collect();
+        let failed = calls.iter().filter(|l| l.contains(": -1 ")).count();
+        assert!(calls.len() >= 40 && failed <= 5, "{compiler}\n{printed}");
+        assert!(printed.contains("\nexecuted\n"), "{compiler}\n{printed}");
+    }
 }
 
 #[test]
@@ -118,29 +117,43 @@ fn go() {
         .env("GOCACHE", procsys_tests::root().join("target/hazards/gocache"));
     let built = run(&mut command, Duration::from_secs(300));
     assert!(built.success(), "{built}");
-    let mut bare = Command::new(&program);
-    bare.arg("a");
-    let bare = finish(bare);
-    assert!(!bare.success() && bare.stdout.contains("no such file"), "{bare}");
-    let [a, b] = ["a", "b"].map(|name| {
+    // As it is: the second one finds the first one's socket.
+    let line = format!("{0} a </dev/zero & sleep 1; {0} b </dev/null", program.display());
+    let line = format!("{line}; code=$?; kill $!; exit $code");
+    let collides = finish(stock(&line));
+    let known = "listen listen unix /run/sysbox/sysmgr.sock: bind: address already in use";
+    assert!(!collides.success() && collides.stdout.contains(known), "{known}\n{collides}");
+    let [mut a, mut b] = ["a", "b"].map(|name| {
         let patched = folder.join(format!("patched-{name}"));
         patch(&program, &patched, &["--redirect", &redirect(folder, name)]);
         let mut command = Command::new(patched);
-        command.arg(name);
-        command
+        command.arg(name).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut server = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let out = BufReader::new(server.stdout.take().expect("piped above")).lines();
+        let mut out = out.map(|line| line.expect("it prints text"));
+        // Both serve before either's client comes.
+        let start: Vec<String> = out.by_ref().take_while(|line| line != "ready").collect();
+        assert_eq!(start.len(), 4, "{name}: {start:?}");
+        (server, start, out)
     });
-    for outcome in together(a, b) {
-        assert!(outcome.success(), "{outcome}");
+    let socket = |name: &str| folder.join(name).join("run/sysmgr.sock").exists();
+    assert!(socket("a") && socket("b"), "each has its socket where the redirect leads");
+    for (name, (server, start, out)) in [("a", &mut a), ("b", &mut b)] {
+        drop(server.stdin.take());
+        let lines: Vec<String> = start.drain(..).chain(out).collect();
+        assert!(server.wait().expect("it is ours").success(), "{name}: {lines:?}");
         for line in [
-            "address /procsys-run/sysbox/fs.sock",
-            "remote /procsys-run/sysbox/fs.sock",
-            "local /procsys-run/sysbox/fs.sock",
+            "chmod <nil>",
+            "address /run/sysbox/sysmgr.sock",
+            "remote /run/sysbox/sysmgr.sock",
+            "local /run/sysbox/sysmgr.sock",
             "its own",
             "gone true",
             "rmdir <nil>",
         ] {
-            assert!(outcome.stdout.lines().any(|l| l == line), "{line}\n{outcome}");
+            assert!(lines.iter().any(|l| l == line), "{name}: {line}\n{lines:?}");
         }
+        assert!(!folder.join(name).join("run").exists(), "{name}: it cleaned up");
     }
 }
 
@@ -149,8 +162,9 @@ fn go() {
 fn a_path_that_is_too_long_fails() {
     let folder = Folder::new("redirect-sockets-long");
     let folder = folder.path();
-    let dynamic = program(folder, "gcc", &["-O1", "-w", "-pthread"], "dynamic");
-    let fixed = program(folder, "gcc", &["-O1", "-w", "-pthread", "-static"], "static");
+    let dynamic = program(folder, "gcc", &["-O1", "-w", "-pthread"], "sockets.c", "dynamic");
+    let fixed =
+        program(folder, "gcc", &["-O1", "-w", "-pthread", "-static"], "sockets.c", "static");
     let redirect = redirect(folder, "long/".repeat(20).trim_end_matches('/'));
     let patched = folder.join("patched");
     patch(&fixed, &patched, &["--redirect", &redirect]);

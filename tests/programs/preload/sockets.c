@@ -1,5 +1,5 @@
 // A server and its client that know their socket by one name alone, written into
-// the program: /procsys-run/sysbox/fs.sock. Usage: sockets NAME. It serves itself
+// the program: /run/sysbox/fs.sock. Usage: sockets NAME. It serves itself
 // once and prints what each call gives; NAME goes over the socket, so that two of
 // them that meet would show it.
 #define _GNU_SOURCE
@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define FOLDER "/procsys-run/sysbox"
+#define FOLDER "/run/sysbox"
 #define SERVER FOLDER "/fs.sock"
 #define CLIENT FOLDER "/client.sock"
 
@@ -126,7 +126,7 @@ static void edges(void) {
   result("connect null", connect(fd, NULL, 20));
   result("connect bad", connect(fd, (struct sockaddr *)8, 20));
   result("connect short", connect(fd, (struct sockaddr *)&un, 1));
-  memcpy(un.sun_path, "\0procsys-run/sysbox/abstract", 28);
+  memcpy(un.sun_path, "\0run/sysbox/abstract-address", 28);
   result("connect abstract", connect(fd, (struct sockaddr *)&un, 30));
   len = sizeof un;
   result("getsockname", getsockname(fd, (struct sockaddr *)&un, &len));

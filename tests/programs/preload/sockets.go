@@ -1,4 +1,7 @@
-// As sockets.c, in Go: a server and its client that know one name of their socket.
+// As sockets.c, in Go: a server and its client that know one name of their socket,
+// which is made as sysbox-mgr makes its own (nestybox/sysbox-ipc,
+// sysboxMgrGrpc/grpcServer.go: NewServerStub, Init). It goes on until its standard
+// input ends.
 package main
 
 import (
@@ -6,9 +9,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"path"
 )
 
-const folder = "/procsys-run/sysbox"
+const address = "/run/sysbox/sysmgr.sock"
 
 func check(what string, err error) {
 	fmt.Println(what, err)
@@ -19,9 +23,10 @@ func check(what string, err error) {
 
 func main() {
 	name := os.Args[1]
-	check("mkdir", os.Mkdir(folder, 0o700))
-	server, err := net.Listen("unix", folder+"/fs.sock")
+	check("mkdir", os.MkdirAll(path.Dir(address), 0o700))
+	server, err := net.Listen("unix", address)
 	check("listen", err)
+	check("chmod", os.Chmod(address, 0o600))
 	fmt.Println("address", server.Addr())
 	done := make(chan string)
 	go func() {
@@ -32,7 +37,10 @@ func main() {
 		fmt.Println("local", peer.LocalAddr())
 		done <- string(text)
 	}()
-	client, err := net.Dial("unix", folder+"/fs.sock")
+	fmt.Println("ready")
+	_, err = io.ReadAll(os.Stdin)
+	check("stdin", err)
+	client, err := net.Dial("unix", address)
 	check("dial", err)
 	fmt.Println("remote", client.RemoteAddr())
 	_, err = client.Write([]byte(name))
@@ -44,7 +52,7 @@ func main() {
 	}
 	fmt.Println("its own")
 	check("close", server.Close())
-	_, err = os.Stat(folder + "/fs.sock")
+	_, err = os.Stat(address)
 	fmt.Println("gone", os.IsNotExist(err))
-	check("rmdir", os.Remove(folder))
+	check("rmdir", os.Remove(path.Dir(address)))
 }
