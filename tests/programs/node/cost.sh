@@ -40,7 +40,10 @@ touch $node/settled
 span first
 if [ "$way" = mounts ]; then
     "$bench" trace "$kubelet" $containerd >"$share/trace.log" 2>&1 &
+    tracer=$!
     wait_for 20 grep -q 'are traced' "$share/trace.log" || exit 1
 fi
 span second
+# One that ended would have let them go.
+[ "$way" != mounts ] || kill -0 $tracer || exit 1
 is_running && echo "@stage still running"

@@ -16,7 +16,7 @@ docker_with() {
     done
     use docker docker
     use docker-proxy docker-proxy
-    dockerd "$@" --iptables=false --ip6tables=false --storage-driver=vfs \
+    dockerd "$@" --iptables=false --ip6tables=false \
         --data-root=$node/docker --exec-root=$node/docker-run >>"$share/dockerd.log" 2>&1 &
     dockerd=$!
     wait_for 60 docker version || exit 1
@@ -35,11 +35,12 @@ hello() {
 }
 
 # A second daemon would not take the first one's bridge for one.
-docker_with '' --bridge=none
+docker_with '' --bridge=none --storage-driver=vfs
 said stock hello none
 stop $dockerd
 
-docker_with -patched
+# Overlays are to be had on a tmpfs, as $node is.
+docker_with -patched --storage-driver=overlay2
 said none hello none
 said host hello host
 docker run --detach --name server $image \
