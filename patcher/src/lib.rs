@@ -23,6 +23,7 @@ pub mod report;
 pub mod rules;
 pub mod scan;
 pub mod shim;
+mod sockets;
 mod uses;
 pub mod verify;
 

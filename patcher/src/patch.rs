@@ -17,6 +17,7 @@ use crate::plan::{self, Detour, Form};
 use crate::report::Report;
 use crate::rules::Set;
 use crate::scan::{self, Functions, Scan};
+use crate::sockets;
 use crate::verify::{self, Written};
 
 /// Options of a run.
@@ -60,6 +61,7 @@ pub(crate) fn patch_to(
     if let Some(output) = output {
         file.refuse_same(input, output)?;
     }
+    sockets::check(&file, &set.rules)?;
     let Some(output) = output.filter(|_| !options.dry_run) else {
         let (report, _) = transform(&file, set, options)?;
         return Ok(Report { dropped_setuid: file.is_setuid(), time: start.elapsed(), ..report });
