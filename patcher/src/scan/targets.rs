@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
 
-use super::{Budget, Functions, Site, branches};
+use super::{Budget, Functions, Site, branches, window};
 use crate::elf::{Image, relocations};
 use crate::error::Error;
 
@@ -126,10 +126,12 @@ struct Sources<'a, 'f> {
 }
 
 impl Sources<'_, '_> {
-    /// Whether an instruction starts at the address. Where no table describes
-    /// the code, or when too much was looked at, it might.
+    /// Whether an instruction starts at the address; it might when too much was
+    /// looked at, or where no table describes the code and decodings disagree.
     fn is_instruction(&mut self, address: u64) -> bool {
-        let Some(function) = self.functions.lookup(address) else { return true };
+        let Some(function) = self.functions.lookup(address) else {
+            return !self.is_inside_undescribed(address);
+        };
         let code = self.image.at(function.start).unwrap_or_default();
         let len = usize::try_from(function.end - function.start).unwrap_or(0).min(code.len());
         // No instruction is shorter than a byte.
@@ -142,6 +144,15 @@ impl Sources<'_, '_> {
             decoder.iter().map(|i| i.ip()).collect()
         });
         starts.contains(&address)
+    }
+
+    /// Whether the address, which no table describes, is known to be the inside
+    /// of an instruction.
+    fn is_inside_undescribed(&mut self, address: u64) -> bool {
+        let holds = |c: &(u64, &[u8])| address >= c.0 && address - c.0 < c.1.len() as u64;
+        let Some((segment, bytes)) = self.image.code().find(holds) else { return false };
+        let gap = self.functions.gap(address);
+        self.budget.window() && window::is_inside(segment, bytes, address, gap)
     }
 }
 

@@ -26,6 +26,32 @@ pub(super) fn decide(
     address: u64,
     gap: (u64, u64),
 ) -> Result<Option<Site>, String> {
+    let code = agreed(segment, bytes, address, gap)?;
+    Ok(match place(&code, address) {
+        Some(Ok(index)) => {
+            // What was decoded and kept: jumps from all else count as from outside.
+            let start = code.first().map_or(address, Instruction::ip);
+            let end = code.last().map_or(address + 2, Instruction::next_ip);
+            let function = Function { start, end, name: None, is_go: false };
+            Some(Site { address, function, code: code.into(), index })
+        }
+        _ => None,
+    })
+}
+
+/// Whether the address is known to be the inside of an instruction.
+pub(super) fn is_inside(segment: u64, bytes: &[u8], address: u64, gap: (u64, u64)) -> bool {
+    agreed(segment, bytes, address, gap)
+        .is_ok_and(|code| code.iter().any(|i| i.ip() < address && address < i.next_ip()))
+}
+
+/// The instructions around an address, or why they can't be known.
+fn agreed(
+    segment: u64,
+    bytes: &[u8],
+    address: u64,
+    gap: (u64, u64),
+) -> Result<Vec<Instruction>, String> {
     let low = segment.max(gap.0).max(address.saturating_sub(REACH));
     let high = (segment + bytes.len() as u64).min(gap.1).min(address + 2 + AFTER);
     // The start of the stretch is a boundary: where a function ends, or a segment starts.
@@ -60,16 +86,7 @@ pub(super) fn decide(
     } else if votes < 8 {
         return Err(format!("only {votes} decodings reach it"));
     }
-    Ok(match place(&code, address) {
-        Some(Ok(index)) => {
-            // What was decoded and kept: jumps from all else count as from outside.
-            let start = code.first().map_or(address, Instruction::ip);
-            let end = code.last().map_or(address + 2, Instruction::next_ip);
-            let function = Function { start, end, name: None, is_go: false };
-            Some(Site { address, function, code: code.into(), index })
-        }
-        _ => None,
-    })
+    Ok(code)
 }
 
 /// Whether decoded instructions reach `end`, or an end of control flow with
