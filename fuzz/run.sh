@@ -24,8 +24,8 @@ for target in "${targets[@]}"; do
         echo "$target: a finding, see ../target/fuzz/findings"
         exit 1
     fi
-    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-    coverage=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1)
+    runs=$(LC_ALL=C sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    coverage=$(grep -ao 'cov: [0-9]*' "$log" | tail -n 1)
     printf '%-8s %9d inputs, %s\n' "$target" "$runs" "$coverage"
     total=$((total + runs))
 done
