@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: build preload fixtures demo test unit e2e e2e-waiting e2e-working suites stress bench race fuzz corpus node-long node-cost lint audit clean
+.PHONY: build preload fixtures demo test unit e2e e2e-waiting e2e-working suites stress bench race fuzz corpus corpus-bounded node-long node-cost lint audit clean
 
 CARGO := cargo
 PATCHER := target/release/procsys-patch
@@ -71,14 +71,13 @@ fuzz:
 	fuzz/build.sh
 	fuzz/run.sh $(FUZZ_SECONDS)
 
-# Every static program that can be had; writes docs/corpus.md. The bounded form
-# takes those that are quick to fetch, and writes nothing.
+# Every static program that can be had; writes docs/corpus.md. The bounded form,
+# some thirty of them, is a part of make test, and writes nothing.
 corpus: build fixtures
-	tests/fixtures/build.sh corpus corpus-full
+	tests/fixtures/build.sh corpus-full
 	PROCSYS_CORPUS=full $(CARGO) test --locked --release -p procsys-tests --test corpus -- --nocapture
 
 corpus-bounded: build fixtures
-	tests/fixtures/build.sh corpus
 	$(CARGO) test --locked --release -p procsys-tests --test corpus -- --nocapture
 
 # Half an hour of a patched node in gVisor; `make test` watches it for minutes.

@@ -2,7 +2,7 @@
 //! every time. Its calls are `syscall` instructions of the standard library, in line.
 const std = @import("std");
 
-fn add(sum: *std.atomic.Value(u64), n: u64) void {
+fn add(sum: *std.atomic.Value(usize), n: usize) void {
     for (0..1000) |i| _ = sum.fetchAdd(i * n, .monotonic);
 }
 
@@ -27,7 +27,7 @@ pub fn main() !void {
         const read = try file.read(&buffer);
         try out.print("status {}\n", .{read > 0});
     } else |_| {}
-    var sum = std.atomic.Value(u64).init(0);
+    var sum = std.atomic.Value(usize).init(0);
     if (!@import("builtin").single_threaded) {
         var threads: [4]std.Thread = undefined;
         for (&threads, 1..) |*thread, n| thread.* = try std.Thread.spawn(.{}, add, .{ &sum, n });
