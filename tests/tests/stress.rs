@@ -2,17 +2,18 @@
 //! 64 threads with signals on small alternate stacks, fork, vfork, exec and
 //! cancellation, every system call through the slow path, glibc, musl and Go at
 //! the same time. Afterwards the process is looked at from outside: the counts
-//! are those of the stock program, and no stack of the shim's is lost.
+//! are those of the stock program, and no stack of the shim's is lost: when all but
+//! one are made to look like those of threads that are gone, every one comes back.
 //!
 //! `make stress` runs it for ten minutes.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use procsys_tests::suite::workplace;
 use procsys_tests::{fixture, patch, programs, run};
@@ -29,6 +30,9 @@ const AREAS_KEPT_AT: u64 = 0x400;
 const AREAS: u64 = 4096;
 const AREA_SIZE: u64 = 0x8000;
 const AREA_LOCK: u64 = 0xf0;
+/// The state of a lock whose thread is in the slow path, of a thread that no kernel
+/// numbers so high (PID_MAX_LIMIT).
+const HELD_BY_NOBODY: u64 = 1 | 0x3fff_ffff << 32;
 
 /// The least that a program does in a round, by the names of its counts.
 const C_OPERATIONS: usize = 10;
@@ -98,8 +102,14 @@ fn stress(kind: &str, operations: usize, work: &Path, seconds: u64) -> Result<()
     const STOCK_ROUNDS: u64 = 3;
     let patched = work.join(format!("{kind}-patched"));
     let served = [PathBuf::from(EMULATED), Path::new(PREFIX).join("file")];
-    let changed = Stressed::run(&patched, &served, ["seconds", &seconds.to_string()], seconds)?;
+    let mut changed = Stressed::run(&patched, &served, ["seconds", &seconds.to_string()], seconds)?;
     let [held, waiting] = changed.taken(&patched)?;
+    changed.hold_all_but_one(&patched)?;
+    changed.go_on()?;
+    let left = changed.left(&patched)?;
+    if left != 0 {
+        return Err(format!("{kind}: {left} of {SLOTS} stacks don't come back"));
+    }
     let descriptors = changed.descriptors();
     let after = changed.end()?;
 
@@ -113,7 +123,8 @@ fn stress(kind: &str, operations: usize, work: &Path, seconds: u64) -> Result<()
     let in_all: u64 = after.iter().filter(|(n, _)| *n != "rounds").map(|(_, count)| count).sum();
     println!(
         "{kind}: {rounds} rounds in {seconds} s, {in_all} operations counted; stacks held at rest: \
-         {held} of {SLOTS}, areas: {waiting}, all by threads that are gone"
+         {held} of {SLOTS}, areas: {waiting}, all by threads that are gone; after all but one \
+         looked so: {left}"
     );
     if before.len() != operations + 1 {
         return Err(format!("{kind}: counted {before:?}"));
@@ -133,7 +144,10 @@ fn stress(kind: &str, operations: usize, work: &Path, seconds: u64) -> Result<()
 /// A program that has done its rounds and waits, with what it counted.
 struct Stressed {
     child: Child,
+    lines: mpsc::Receiver<String>,
     counts: BTreeMap<String, u64>,
+    /// How long the program may be silent.
+    patience: Duration,
 }
 
 impl Stressed {
@@ -155,18 +169,92 @@ impl Stressed {
                 let _ = sender.send(line);
             }
         });
-        let mut stressed = Self { child, counts: BTreeMap::new() };
+        let patience = Duration::from_secs(seconds * 2 + 120);
+        let mut stressed = Self { child, lines, counts: BTreeMap::new(), patience };
+        while let Some((name, count)) = stressed.line()? {
+            stressed.counts.insert(name, count);
+        }
+        Ok(stressed)
+    }
+
+    /// The next count that it prints; none when it is at rest.
+    fn line(&mut self) -> Result<Option<(String, u64)>, String> {
+        let Ok(line) = self.lines.recv_timeout(self.patience) else {
+            let _ = self.child.kill();
+            return Err(format!("hangs or died: {:?}", self.child.wait()));
+        };
+        match line.split_once(": ").map(|(name, count)| (name, count.parse())) {
+            Some((name, Ok(count))) => Ok(Some((name.to_owned(), count))),
+            _ if line == "at rest" => Ok(None),
+            _ => Err(format!("said {line:?}")),
+        }
+    }
+
+    /// Lets it make all of its calls once more.
+    fn go_on(&mut self) -> Result<(), String> {
+        let input = self.child.stdin.as_mut().expect("piped above");
+        input.write_all(b"\n").map_err(|e| e.to_string())?;
+        match self.line()? {
+            None => Ok(()),
+            said => Err(format!("said {said:?}")),
+        }
+    }
+
+    /// Makes every free stack but the last look held by a thread that is gone. Who
+    /// takes the last one has to find them, and those that the run has left.
+    fn hold_all_but_one(&self, program: &Path) -> Result<(), String> {
+        let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
+        let memory = std::fs::File::options().read(true).write(true).open(folder.join("mem"));
+        let memory = memory.map_err(|e| e.to_string())?;
+        let locks = symbol(program, "procsys_slots")?;
+        self.stop(&folder)?;
+        for lock in (0..SLOTS as u64 - 1).map(|slot| locks + slot * 8) {
+            let mut bytes = [0; 8];
+            memory.read_exact_at(&mut bytes, lock).map_err(|e| format!("{lock:#x}: {e}"))?;
+            if bytes == [0; 8] {
+                let held = HELD_BY_NOBODY.to_le_bytes();
+                memory.write_all_at(&held, lock).map_err(|e| format!("{lock:#x}: {e}"))?;
+            }
+        }
+        self.signal(libc::SIGCONT)
+    }
+
+    /// How many stacks stay taken; a thread of the language's own may have one now.
+    fn left(&self, program: &Path) -> Result<usize, String> {
+        let end = Instant::now() + Duration::from_secs(5);
         loop {
-            let Ok(line) = lines.recv_timeout(Duration::from_secs(seconds * 2 + 120)) else {
-                let _ = stressed.child.kill();
-                let status = stressed.child.wait();
-                return Err(format!("{command:?} hangs or died: {status:?}"));
-            };
-            match line.split_once(": ").map(|(name, count)| (name, count.parse())) {
-                Some((name, Ok(count))) => stressed.counts.insert(name.to_owned(), count),
-                _ if line == "at rest" => return Ok(stressed),
-                _ => return Err(format!("{command:?} said {line:?}")),
-            };
+            match self.taken(program) {
+                Ok([0, _]) => return Ok(0),
+                taken if Instant::now() > end => return taken.map(|[held, _]| held),
+                _ => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    /// Stops all of its threads.
+    fn stop(&self, folder: &Path) -> Result<(), String> {
+        self.signal(libc::SIGSTOP)?;
+        let is_stopped = |task: std::fs::DirEntry| {
+            let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            status.lines().any(|line| line.starts_with("State:\tT"))
+        };
+        let end = Instant::now() + self.patience;
+        while Instant::now() < end {
+            let mut tasks = std::fs::read_dir(folder.join("task")).map_err(|e| e.to_string())?;
+            if tasks.all(|task| task.is_ok_and(is_stopped)) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err("does not stop".into())
+    }
+
+    fn signal(&self, number: i32) -> Result<(), String> {
+        // SAFETY: no memory is handed over; the child is this process's own and not
+        // waited for, so that its number is not another's.
+        match unsafe { libc::kill(self.child.id().cast_signed(), number) } {
+            0 => Ok(()),
+            _ => Err(format!("kill: {}", std::io::Error::last_os_error())),
         }
     }
 

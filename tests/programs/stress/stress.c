@@ -6,8 +6,9 @@
 //
 //   stress seconds N | stress rounds N [wait]
 //
-// With `wait` it prints `at rest` when all threads are joined, and waits for the
-// end of its standard input, so that its memory can be looked at.
+// With `wait` it prints `at rest` when all threads are joined, and waits, so that
+// its memory can be looked at. For every byte of its standard input it makes its
+// calls once more and prints that again; the input's end ends it.
 #include "../hazard.h"
 #include <sys/auxv.h>
 #ifndef AT_MINSIGSTKSZ
@@ -174,10 +175,11 @@ int main(int count_of, char **arguments) {
   } while (by_time ? time(NULL) - start < limit : rounds < limit);
   printf("rounds: %ld\n", rounds);
   for (int kind = 0; kind < KINDS; kind++) printf("%s: %ld\n", names[kind], counts[kind]);
-  if (count_of > 3) {
+  if (count_of < 4) return 0;
+  char byte;
+  do {
+    calls();
     puts("at rest");
     fflush(stdout);
-    char byte;
-    while (read(0, &byte, 1) > 0) continue;
-  }
+  } while (read(0, &byte, 1) > 0);
 }

@@ -107,7 +107,9 @@ func main() {
 		fmt.Printf("%s: %d\n", name, counts[kind].Load())
 	}
 	if len(os.Args) > 3 {
-		fmt.Println("at rest")
-		bufio.NewReader(os.Stdin).ReadByte()
+		for input, err := bufio.NewReader(os.Stdin), error(nil); err == nil; _, err = input.ReadByte() {
+			mustBe42("at rest")
+			fmt.Println("at rest")
+		}
 	}
 }
