@@ -6,7 +6,7 @@ use iced_x86::{Code, FlowControl, Instruction, OpKind};
 
 use crate::elf::Image;
 use crate::error::Error;
-use crate::scan::targets::{self, Targets};
+use crate::scan::targets::{self, Look, Targets};
 use crate::scan::{Functions, Site, signal_return};
 
 /// Bytes of a `jmp rel32`.
@@ -97,7 +97,11 @@ pub fn plan<'s>(
     sites: &'s [Site],
     calls: &impl Calls,
 ) -> Result<Vec<Detour<'s>>, Error> {
-    plan_within(sites, &targets::near(image, functions, sites)?, calls)
+    let look = |look| plan_within(sites, &targets::near(image, functions, sites, look)?, calls);
+    match look(Look::Quick) {
+        Err(Error::Sites(_)) => look(Look::Close),
+        planned => planned,
+    }
 }
 
 /// As [`plan`], with the targets that are known.

@@ -25,7 +25,7 @@ use support::elf;
 use support::random::Random;
 use support::*;
 
-/// A run on one input may take this long; code that is not optimised, more.
+/// A run on one input may take this much processor time; code that is not optimised, more.
 const LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 15 } else { 1 });
 /// What every output may have more than four times its input: the shim, its
 /// tables and, where the program headers lie behind them, the slots.
@@ -182,11 +182,20 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
+/// Processor time of all threads of this process.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec that lives through the call.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    assert_eq!(result, 0, "clock_gettime");
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
+}
+
 /// What went wrong, if anything.
 fn judge(input: usize, run: impl FnOnce() -> usize) -> Option<String> {
-    let start = Instant::now();
+    let start = processor_time();
     let result = panic::catch_unwind(AssertUnwindSafe(run));
-    let time = start.elapsed();
+    let time = processor_time() - start;
     match result {
         Err(_) => Some(format!("panic: {}", PANIC.lock().expect("not poisoned"))),
         Ok(_) if time > LIMIT => Some("slow: more than a second".into()),

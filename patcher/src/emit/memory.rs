@@ -73,11 +73,12 @@ pub fn changes<'b>(
     let (Some(first), Some(last)) = (scan.sites.first(), scan.sites.last()) else {
         return Ok(None);
     };
-    let targets = match is_fixed && scan.sites.iter().all(|s| s.function.is_go) {
-        true => targets::inside(&image, &scan.sites),
-        false => targets::near(&image, &functions, &scan.sites),
+    let asked = Asked::new(table, options);
+    let detours = if is_fixed && scan.sites.iter().all(|s| s.function.is_go) {
+        plan::plan_within(&scan.sites, &targets::inside(&image, &scan.sites)?, &asked)
+    } else {
+        plan::plan(&image, &functions, &scan.sites, &asked)
     }?;
-    let detours = plan::plan_within(&scan.sites, &targets, &Asked::new(table, options))?;
     let len = SLOTS_SIZE + IMAGE + TRAMPOLINE * detours.len() as u64;
     let end = |s: &Segment| s.p_vaddr.get(LE).saturating_add(s.p_memsz.get(LE));
     let wanted = Wanted {

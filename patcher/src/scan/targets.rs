@@ -44,6 +44,16 @@ impl Targets {
     }
 }
 
+/// How bytes that read as a jump are looked at where no table describes the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Each is taken for a jump.
+    Quick,
+    /// Not those that many decodings agree to be the inside of an instruction,
+    /// which takes several times as long.
+    Close,
+}
+
 /// Finds the targets in the functions that hold sites, and near them.
 ///
 /// # Errors
@@ -52,12 +62,14 @@ pub fn near(
     image: &Image<'_>,
     functions: &Functions<'_>,
     sites: &[Site],
+    look: Look,
 ) -> Result<Targets, Error> {
     let mut targets = Targets::default();
     let mut budget = Budget::new(image.bytes.len());
     let mut sources = Sources {
         image,
         functions,
+        look,
         decoded: BTreeMap::new(),
         budget: Budget::new(image.bytes.len()),
     };
@@ -120,17 +132,18 @@ fn relocated(image: &Image<'_>, windows: &Windows, targets: &mut Targets) {
 struct Sources<'a, 'f> {
     image: &'a Image<'a>,
     functions: &'a Functions<'f>,
+    look: Look,
     /// For each function looked at, where its instructions start.
     decoded: BTreeMap<u64, BTreeSet<u64>>,
     budget: Budget,
 }
 
 impl Sources<'_, '_> {
-    /// Whether an instruction starts at the address; it might when too much was
-    /// looked at, or where no table describes the code and decodings disagree.
+    /// Whether an instruction starts at the address. Where no table describes
+    /// the code, or when too much was looked at, it might.
     fn is_instruction(&mut self, address: u64) -> bool {
         let Some(function) = self.functions.lookup(address) else {
-            return !self.is_inside_undescribed(address);
+            return self.look == Look::Quick || !self.is_inside_undescribed(address);
         };
         let code = self.image.at(function.start).unwrap_or_default();
         let len = usize::try_from(function.end - function.start).unwrap_or(0).min(code.len());
