@@ -360,10 +360,8 @@ impl<'t> Rule<'t> {
         let table = self.table;
         let start = usize::from(u16_at(self.record, at).unwrap_or(0));
         let count = usize::from(u16_at(self.record, at + 2).unwrap_or(0));
-        (0..count).filter_map(move |i| {
-            let bytes = table.bytes.get(start + i * CLAUSE..)?.first_chunk::<CLAUSE>()?;
-            clause(table, bytes)
-        })
+        let (clauses, _) = table.bytes.get(start..).unwrap_or_default().as_chunks::<CLAUSE>();
+        clauses.iter().take(count).filter_map(move |bytes| clause(table, bytes))
     }
 }
 
