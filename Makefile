@@ -13,9 +13,11 @@ build: preload
 
 # target/preload/libprocsys.so (preload/.cargo/config.toml says how), and beside it
 # libprocsys-go.so, which it loads into Go programs, and libprocsys-rules.so, which
-# reads rules that are not compiled.
+# reads rules that are not compiled. libprocsys-whole.so is the same with the rules of
+# all profiles, and larger.
 preload:
-	cd preload && $(CARGO) so
+	cd preload && $(CARGO) so && $(CARGO) so-whole
+	cp target/whole/preload/libprocsys.so target/preload/libprocsys-whole.so
 	$(CARGO) build --release --locked -p procsys-preload-go -p procsys-preload-rules
 	cp target/release/libprocsys_go.so target/preload/libprocsys-go.so
 	cp target/release/libprocsys_rules_file.so target/preload/libprocsys-rules.so

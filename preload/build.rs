@@ -14,8 +14,10 @@ fn main() {
     for profile in profiles::ALL {
         let rules = profile.rules().unwrap_or_else(|e| panic!("{e}"));
         let table = compile::compile(&rules).unwrap_or_else(|e| panic!("{}: {e}", profile.name));
-        // One that only patched programs can have is no profile here.
-        if Table::new(&table).is_none_or(|table| table.first_for_patched().is_some()) {
+        // One that needs the whole hook is no profile of the small library.
+        let is_whole = env::var_os("CARGO_FEATURE_WHOLE").is_some();
+        let needs_whole = |table: Table<'_>| table.first_for_whole().is_some();
+        if !is_whole && Table::new(&table).is_none_or(needs_whole) {
             continue;
         }
         let file = out.join(format!("{}.table", profile.name));

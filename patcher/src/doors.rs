@@ -13,6 +13,8 @@ use crate::error::Error;
 
 /// Door 1's file name, up to a version.
 const LIBRARY: &str = "libprocsys.so";
+/// That of the library with the whole hook.
+const WHOLE: &str = "libprocsys-whole.so";
 
 /// A dynamic executable's libraries, and libprocsys.so among them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,8 +49,10 @@ impl Doors {
             return None;
         }
         let needed: Vec<_> = Dynamic::read(image).iter().flat_map(Dynamic::needed).collect();
-        let is_it =
-            |name: &&String| name.rsplit('/').next().is_some_and(|n| n.starts_with(LIBRARY));
+        let is_it = |name: &&String| {
+            let file = name.rsplit('/').next().unwrap_or_default();
+            [LIBRARY, WHOLE].iter().any(|library| file.starts_with(library))
+        };
         let there = needed.iter().find(is_it).cloned();
         let is_added = there.is_none() && asked.is_some();
         Some(Self { library: there.or(asked.map(str::to_owned)), needed, is_added })

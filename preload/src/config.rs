@@ -24,6 +24,12 @@ use crate::{auxiliary, entry, environment, libc, readable, redirect, rules_file}
 
 /// The built-in profiles: name and table.
 const PROFILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
+/// What is said of them.
+const KNOWN: &[u8] = if cfg!(feature = "whole") {
+    b"gvisor, k3s, kubelet, lxc, sysbox"
+} else {
+    b"gvisor; libprocsys-whole.so has all"
+};
 /// The profile that is used when none is named.
 const DEFAULT: &str = include!(concat!(env!("OUT_DIR"), "/default.rs"));
 
@@ -91,10 +97,11 @@ fn start(own: &environment::Own, given: &auxiliary::Given) {
     install(table, given.headers);
 }
 
-/// Refuses rules that only patched programs can have, rather than run without them.
+/// Refuses rules that the small hook does not have, rather than run without them.
 fn checked(table: Table<'static>) -> Table<'static> {
-    if let Some(rule) = table.first_for_patched() {
-        fail(b"rule ", &[rule.name(), b": only a program patched by procsys-patch can have it"]);
+    #[cfg(not(feature = "whole"))]
+    if let Some(rule) = table.first_for_whole() {
+        fail(b"rule ", &[rule.name(), b": libprocsys-whole.so has it, this library has not"]);
     }
     table
 }
@@ -103,9 +110,7 @@ fn built_in(name: &[u8]) -> Table<'static> {
     let profile = PROFILES.iter().find(|(known, _)| known.as_bytes() == name);
     match profile.and_then(|(_, table)| Table::new(table)) {
         Some(table) => table,
-        None => {
-            fail(b"PROCSYS_PROFILE=", &[name, b": no such profile; there is ", DEFAULT.as_bytes()])
-        }
+        None => fail(b"PROCSYS_PROFILE=", &[name, b": not a profile of this library: ", KNOWN]),
     }
 }
 
@@ -116,6 +121,12 @@ fn install(table: Table<'static>, headers: &[Header]) {
     }
     // SAFETY: before main, and nobody keeps a reference to it.
     *unsafe { TABLE.set() } = Some(table);
+    #[cfg(feature = "whole")]
+    if table.starts()
+        && let Some(mut held) = crate::pool::take()
+    {
+        held.run(|scratch| procsys_hook::start(&Raw, table, scratch));
+    }
 }
 
 /// Ends the program with one line: it never runs half-way.
@@ -130,12 +141,17 @@ pub(crate) fn fail(what: &[u8], more: &[&[u8]]) -> ! {
 pub(crate) fn say(what: &[u8], more: &[&[u8]]) {
     let mut line = [0u8; 512];
     let mut len = 0;
-    let parts = [&b"procsys: "[..], what].into_iter().chain(more.iter().copied());
-    for &byte in parts.flatten().chain(b"\n") {
-        if let Some(place) = line.get_mut(len) {
-            *place = byte;
-            len += 1;
+    let mut add = |part: &[u8]| {
+        for &byte in part {
+            if let Some(place) = line.get_mut(len) {
+                *place = byte;
+                len += 1;
+            }
         }
-    }
+    };
+    add(b"procsys: ");
+    add(what);
+    more.iter().for_each(|part| add(part));
+    add(b"\n");
     Raw.call(nr::WRITE, [2, line.as_ptr() as usize, len, 0, 0, 0]);
 }

@@ -12,7 +12,8 @@ use crate::{config, libc, stack};
 const PRELOAD: &[u8] = b"LD_PRELOAD";
 const PREFIX: &[u8] = b"PROCSYS_";
 /// The library's name, to know its own entry in a list of libraries by.
-const LIBRARY: &[u8] = b"libprocsys.so";
+const LIBRARY: &[u8] =
+    if cfg!(feature = "whole") { b"libprocsys-whole.so" } else { b"libprocsys.so" };
 
 /// The most variables that are kept.
 const MOST: usize = 8;

@@ -2,6 +2,8 @@
 //! compares, and no system call. Whatever is in doubt goes to the hook.
 
 use procsys_hook::{Call, TMPFS_MAGIC};
+#[cfg(feature = "whole")]
+use procsys_rules::calls;
 use procsys_rules::calls::{Question, SHAPES, Shape};
 use procsys_rules::reach::{MARKED_MODES, PROCFS_ROOT_MODE, STAT_MODE, STATX_MODE};
 use procsys_rules::sockets::{self, Carrier};
@@ -36,10 +38,10 @@ pub(crate) fn failure(table: Table<'_>, call: &Call, error: i32) -> bool {
                     Tail::None => false,
                 }
             }
-            Some(Kind::Retry | Kind::Ignore | Kind::ReportErrno) => {
-                usize::from(rule.call()) == call.nr
+            None | Some(Kind::Redirect | Kind::ReportProcfsRoot | Kind::ReportTrustedOvermount) => {
+                false
             }
-            _ => false,
+            Some(_) => usize::from(rule.call()) == call.nr,
         };
         if concerns {
             return true;
@@ -75,6 +77,10 @@ fn last_component(call: &Call, error: u8) -> Tail {
 
 /// Whether a rule can concern this success.
 pub(crate) fn success(call: &Call) -> bool {
+    #[cfg(feature = "whole")]
+    if is_about_accepted(call) {
+        return true;
+    }
     match sockets::carrier(call.nr) {
         Some(Carrier::Received(address, _)) => {
             return call.args.get(usize::from(address)) != Some(&0);
@@ -93,6 +99,17 @@ pub(crate) fn success(call: &Call) -> bool {
     // SAFETY: the call succeeded, so its structure is there.
     let mode = unsafe { at.read_unaligned() };
     mode == PROCFS_ROOT_MODE || MARKED_MODES.contains(&mode)
+}
+
+/// Whether a descriptor is opened as those are that a rule may accept, or may be
+/// one of them.
+#[cfg(feature = "whole")]
+fn is_about_accepted(call: &Call) -> bool {
+    let nr = u16::try_from(call.nr).unwrap_or(u16::MAX);
+    match nr {
+        calls::OPENAT2 => crate::config::table().is_some_and(|table| table.starts()),
+        _ => calls::ABOUT_ACCEPTED.contains(&nr) && crate::kernel::NOTES.is_armed(),
+    }
 }
 
 /// Whether a `struct statfs` is of the file system that memory files are on.

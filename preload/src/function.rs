@@ -245,10 +245,17 @@ pub(crate) fn how(function: &Function, reach: Reach) -> u32 {
     if reach.before {
         how |= look::PATHS;
     }
+    if cfg!(feature = "whole") && reach.armed {
+        how |= look::FAILURE | look::ALWAYS;
+    }
     match reach.after {
         After::Nothing => how,
-        // A trapped success is about what was noted at start: nothing here.
-        After::Failure | After::FailureOrTrapped => how | look::FAILURE,
+        // A trapped success is about what was noted at start (filter.rs).
+        #[cfg(feature = "whole")]
+        After::FailureOrTrapped => how | look::FAILURE | look::ALWAYS,
+        #[cfg(not(feature = "whole"))]
+        After::FailureOrTrapped => how | look::FAILURE,
+        After::Failure => how | look::FAILURE,
         // Whether the argument is given is asked of the answer (filter.rs).
         After::Always | After::AlwaysWith(_) => how | look::FAILURE | look::ALWAYS,
         After::FailureOrMode(buffer, offset) => {

@@ -13,9 +13,16 @@ fn kept() -> &'static [Kept] {
     &[]
 }
 
-/// The library keeps no notes: it is not there before a program's first
-/// instruction, so nothing could be trusted that it would note.
+/// What is noted when the library is loaded: before main and the constructors of the
+/// program, that is, before `runc init` joins or makes a namespace.
+#[cfg(feature = "whole")]
+pub(crate) static NOTES: Notes = Notes::new();
+
+/// The small hook notes nothing.
 fn notes() -> Option<&'static Notes> {
+    #[cfg(feature = "whole")]
+    return Some(&NOTES);
+    #[cfg(not(feature = "whole"))]
     None
 }
 

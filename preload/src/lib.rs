@@ -1,4 +1,5 @@
-//! Door 1 of procsys: `libprocsys.so`, for dynamic programs.
+//! Door 1 of procsys: `libprocsys.so`, for dynamic programs; with the feature `whole`
+//! `libprocsys-whole.so`, which has the rules of all profiles and is larger.
 //!
 //! The library puts functions of its own in the place of libc's. Each makes the
 //! call through the next library, as the program would have, and shows the
@@ -21,11 +22,15 @@ mod entry;
 mod environment;
 mod exec;
 mod filter;
+#[cfg(feature = "whole")]
+mod folders;
 mod function;
 mod go;
 mod kernel;
 mod libc;
 mod mem;
+#[cfg(feature = "whole")]
+mod messages;
 mod next;
 mod paths;
 mod plain;
@@ -38,8 +43,11 @@ mod second;
 mod socket;
 mod stack;
 mod stats;
+mod statvfs;
 mod streams;
 mod trace;
+#[cfg(feature = "whole")]
+mod writes;
 
 #[cfg(panic = "abort")]
 #[panic_handler]

@@ -1,7 +1,6 @@
 //! Which calls a table reaches, and when: what the doors hook.
 
 use crate::calls::{self, Question};
-use crate::path;
 use crate::sockets::{Carrier, carrier};
 use crate::table::{ANY_CALL, FileKind, Kind, Op, Probe, Rule, Table, Write};
 
@@ -72,9 +71,9 @@ impl Table<'_> {
         !self.rules().all(is_small)
     }
 
-    /// The first rule that only a patched program can have: libprocsys.so has the
-    /// small hook and redirects.
-    pub fn first_for_patched(&self) -> Option<Rule<'_>> {
+    /// The first rule that libprocsys.so does not have, which has the small hook and
+    /// redirects; libprocsys-whole.so and patched programs have it.
+    pub fn first_for_whole(&self) -> Option<Rule<'_>> {
         self.rules().find(|&rule| rule.kind() != Some(Kind::Redirect) && !is_small(rule))
     }
 
@@ -136,7 +135,7 @@ fn is_small_emulation(rule: Rule<'_>) -> bool {
     rule.write() != Write::Remember
         && matches!(rule.probe(), Probe::None | Probe::CapLastCap)
         && rule.file() != FileKind::Kmsg
-        && path::components(rule.path()).all(|c| c != b"**")
+        && !rule.path().array_windows().any(|pair| pair == b"**")
 }
 
 impl After {

@@ -20,6 +20,16 @@ pub fn library() -> PathBuf {
     path
 }
 
+/// The library with the whole hook, beside it.
+///
+/// # Panics
+/// As [`library`].
+pub fn whole() -> PathBuf {
+    let path = library().with_file_name("libprocsys-whole.so");
+    assert!(path.exists(), "{} is missing: run `make preload`", path.display());
+    path
+}
+
 /// A source file of these tests.
 ///
 /// # Panics
@@ -71,9 +81,14 @@ pub fn isolated(program: &Path) -> Command {
 
 /// As [`isolated`], under the library with a compiled table.
 pub fn preloaded(program: &Path, table: &Path) -> Command {
+    preloaded_by(&library(), program, table)
+}
+
+/// As [`preloaded`], by that library.
+pub fn preloaded_by(library: &Path, program: &Path, table: &Path) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "env"]);
-    command.arg(format!("LD_PRELOAD={}", library().display()));
+    command.arg(format!("LD_PRELOAD={}", library.display()));
     command.arg(format!("PROCSYS_RULES={}", table.display())).arg(program);
     command
 }

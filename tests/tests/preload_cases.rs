@@ -8,7 +8,9 @@ use procsys_tests::golang::build;
 use procsys_tests::gosuites::Linked;
 use procsys_tests::native::Folder;
 use procsys_tests::patch;
-use procsys_tests::preload::{compile, finish, isolated, preloaded, source, table};
+use procsys_tests::preload::{
+    compile, finish, isolated, preloaded, preloaded_by, source, table, whole,
+};
 
 /// A rule for each action and each kind of file.
 const RULES: &str = r#"
@@ -118,6 +120,8 @@ fn compare(name: &str, compiler: &str, flags: &[&str]) {
     let without = print(isolated(&dynamic), "without");
     let door2 = print(isolated(&patched), "door 2");
     let door1 = print(preloaded(&dynamic, &table), "door 1");
+    let larger = print(preloaded_by(&whole(), &dynamic, &table), "door 1, whole");
+    assert_eq!(door1, larger, "{name}: the whole library differs");
     let repaired = door2.iter().filter(|line| !without.contains(line)).count();
     assert!(repaired > 300, "{name}: only {repaired} lines are not the kernel's own");
     let differences: Vec<String> = differing(&door2, &door1);

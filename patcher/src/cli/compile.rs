@@ -54,9 +54,9 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
 fn compile(matches: &ArgMatches, output: &Path) -> Result<(usize, usize), Error> {
     let set = gather(&patch::choice(matches))?;
     let table = procsys_rules::Table::new(&set.table).expect("just compiled");
-    if let Some(rule) = table.first_for_patched() {
-        let name = String::from_utf8_lossy(rule.name()).into_owned();
-        return Err(Error::Rules(format!("rule `{name}`: only a patched program can have it")));
+    if let Some(rule) = table.first_for_whole() {
+        let name = String::from_utf8_lossy(rule.name());
+        eprintln!("procsys-patch: rule `{name}`: only libprocsys-whole.so takes this table");
     }
     files::put_in_place(output, &set.table, 0o644)?;
     Ok((set.rules.len(), set.table.len()))

@@ -16,8 +16,11 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/xattr.h>
 #include <sched.h>
 #include <unistd.h>
@@ -55,8 +58,10 @@ static void contents(int fd) {
   printf("  holds %zd: %.*s\n", size, size > 0 ? (int)size : 0, text);
   struct stat st;
   struct statfs fs;
+  struct statvfs vfs;
   if (!fstat(fd, &st)) printf("  fstat %o ino %lu\n", st.st_mode, st.st_dev ? 0 : st.st_ino);
   if (!fstatfs(fd, &fs)) printf("  fstatfs %lx\n", (long)fs.f_type);
+  if (!fstatvfs(fd, &vfs)) printf("  fstatvfs %lu %lu\n", vfs.f_bsize, vfs.f_namemax);
   char link[64];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   int again = CASE("open", "reopened", open(link, O_RDONLY | O_CLOEXEC));
@@ -117,6 +122,7 @@ static void stream(const char *form, const char *path, const char *mode) {
 static void file(const char *form, const char *path) {
   struct stat st;
   struct statfs fs;
+  struct statvfs vfs;
   char text[PATH_MAX];
   file_at(AT_FDCWD, form, path);
   CASE("open", form, open(path, O_RDONLY));
@@ -124,6 +130,7 @@ static void file(const char *form, const char *path) {
   if (!CASE("stat", form, stat(path, &st))) printf("  %o\n", st.st_mode);
   if (!CASE("lstat", form, lstat(path, &st))) printf("  %o\n", st.st_mode);
   if (!CASE("statfs", form, statfs(path, &fs))) printf("  %lx\n", (long)fs.f_type);
+  if (!CASE("statvfs", form, statvfs(path, &vfs))) printf("  %lu %lu %lu\n", vfs.f_bsize, vfs.f_frsize, vfs.f_namemax);
   CASE("access", form, access(path, R_OK));
   CASE("access w", form, access(path, W_OK));
   CASE("euidaccess", form, euidaccess(path, R_OK));
@@ -190,6 +197,35 @@ static void changes(const char *form, int dirfd, const char *base) {
   CASE("openat DIR", form, openat(dirfd, base, O_DIRECTORY));
 }
 
+// The addresses that a socket is given, and says.
+static void sockets(void) {
+  struct sockaddr_un un = {AF_UNIX, "/procsys-away/socket"}, told;
+  struct sockaddr *address = (struct sockaddr *)&un, *own = (struct sockaddr *)&told;
+  socklen_t len = sizeof told;
+  int server = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
+  printf("== sockets\n");
+  CASE("connect", "none", connect(client, address, sizeof un));
+  CASE("bind", "redirect", bind(server, address, sizeof un));
+  CASE("bind", "again", bind(client, address, sizeof un));
+  memset(&told, 0, sizeof told);
+  if (!CASE("getsockname", "redirect", getsockname(server, own, &len))) printf("  %u %s\n", len, told.sun_path);
+  listen(server, 1);
+  CASE("connect", "redirect", connect(client, address, sizeof un));
+  len = sizeof told;
+  memset(&told, 0, sizeof told);
+  if (!CASE("getpeername", "redirect", getpeername(client, own, &len))) printf("  %u %s\n", len, told.sun_path);
+  len = 5;
+  memset(&told, 0, sizeof told);
+  if (!CASE("getsockname", "short", getsockname(server, own, &len))) printf("  %u %.3s\n", len, told.sun_path);
+  CASE("connect", "bad", connect(client, (struct sockaddr *)8, sizeof un));
+  un.sun_path[1] = 'x';
+  CASE("bind", "other", bind(client, address, sizeof un));
+  un.sun_path[0] = 0;
+  CASE("bind", "abstract", bind(client, address, 12));
+  close(server), close(client);
+  CASE("unlink", "socket", unlink("/procsys-away/socket"));
+}
+
 static void redirected(void) {
   struct stat st;
   char text[PATH_MAX];
@@ -251,6 +287,7 @@ int main(void) {
   forms("/proc/sys/kernel", "ostype");
   forms("/proc/sys/procsys", "other");
   redirected();
+  sockets();
   plain();
   return 0;
 }
