@@ -129,7 +129,9 @@ fn what_cannot_be_read_ends_the_program_before_main() {
         (
             "PROCSYS_PROFILE",
             "none",
-            "procsys: PROCSYS_PROFILE=none: no such profile; there is gvisor\n".to_owned(),
+            "procsys: PROCSYS_PROFILE=none: not a profile of this library: gvisor; \
+             libprocsys-whole.so has all\n"
+                .to_owned(),
         ),
         ("PROCSYS_PROPAGATE", "x", "procsys: PROCSYS_PROPAGATE=x: expected 0 or 1\n".to_owned()),
     ];
