@@ -20,7 +20,7 @@ use crate::early::Early;
 use crate::go::{self, Program};
 use crate::kernel::{Raw, nr};
 use crate::next::{self, Header};
-use crate::{auxiliary, entry, environment, libc, readable, redirect, rules_file};
+use crate::{auxiliary, entry, environment, libc, readable, redirect, rules_file, trace};
 
 /// The built-in profiles: name and table.
 const PROFILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
@@ -82,6 +82,7 @@ fn start(own: &environment::Own, given: &auxiliary::Given) {
     };
     if let Some(name) = own.value(b"PROCSYS_TRACE") {
         TRACE.store(name.as_ptr().cast_mut(), Ordering::Relaxed);
+        trace::keep();
     }
     let is_propagated = match own.value(b"PROCSYS_PROPAGATE") {
         None | Some(b"1") => true,

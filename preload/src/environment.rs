@@ -234,9 +234,13 @@ pub(crate) fn completed_in(
 /// # Safety
 /// `to` must have room for that.
 unsafe fn join(to: *mut u8, first: &[u8], more: &[u8]) -> *const u8 {
-    for (i, &byte) in first.iter().chain(b":").chain(more).chain(b"\0").enumerate() {
+    let mut at = to;
+    for part in [first, b":", more, b"\0"] {
         // SAFETY: as the caller promises.
-        unsafe { to.add(i).write(byte) };
+        unsafe {
+            core::ptr::copy_nonoverlapping(part.as_ptr(), at, part.len());
+            at = at.add(part.len());
+        }
     }
     to
 }

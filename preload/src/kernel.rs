@@ -40,6 +40,7 @@ pub(crate) mod nr {
     pub(crate) const RT_SIGPROCMASK: usize = 14;
     pub(crate) const SCHED_YIELD: usize = 24;
     pub(crate) const GETPID: usize = 39;
+    pub(crate) const FCNTL: usize = 72;
     pub(crate) const GETCWD: usize = 79;
     pub(crate) const READLINK: usize = 89;
     pub(crate) const GETTID: usize = 186;

@@ -41,9 +41,8 @@ pub(crate) fn read(file: &[u8], profile: Option<&[u8]>) -> Table<'static> {
     if profile.is_some() {
         fail(b"PROCSYS_RULES and PROCSYS_PROFILE: expected one, the table holds all rules", &[]);
     }
-    Table::new(bytes).unwrap_or_else(|| {
-        refuse(file, b": a table of another version; make it anew by `procsys-patch compile`")
-    })
+    Table::new(bytes)
+        .unwrap_or_else(|| refuse(file, b": a table of another version; compile it anew"))
 }
 
 fn refuse(file: &[u8], why: &[u8]) -> ! {

@@ -64,6 +64,8 @@ fn beside(name: &[u8], path: &mut [u8; 4096]) {
     // SAFETY: the loader's own text; null before the objects were noted.
     let own = if own.is_null() { &[] } else { unsafe { libc::bytes(own) } };
     let folder = own.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1);
-    let whole = own.iter().take(folder).chain(name);
-    path.iter_mut().zip(whole).for_each(|(to, from)| *to = *from);
+    let mut places = path.iter_mut();
+    for part in [own.get(..folder).unwrap_or_default(), name] {
+        part.iter().zip(&mut places).for_each(|(from, to)| *to = *from);
+    }
 }

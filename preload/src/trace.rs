@@ -3,8 +3,43 @@
 use procsys_hook::{Call, Kernel};
 use procsys_rules::{calls, errno};
 
+use core::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::config;
 use crate::kernel::{Raw, nr};
+
+/// The descriptor of the trace file, or 0, and which file that is.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
+static FILE: AtomicUsize = AtomicUsize::new(0);
+
+/// Device and inode of a descriptor, in one number; 0 for none.
+fn identity(fd: usize) -> usize {
+    let mut stat = [0usize; 18];
+    Raw.call(nr::FSTAT, [fd, stat.as_mut_ptr() as usize, 0, 0, 0, 0]);
+    stat[0].rotate_left(32) ^ stat[1]
+}
+
+/// Opens the trace file by its name; a negative number where it can't be.
+fn opened() -> usize {
+    const O_WRONLY_CREAT_APPEND_CLOEXEC: usize = 0o2_002_101;
+    const AT_FDCWD: usize = -100isize as usize;
+    let file = config::trace().map_or(0, |name| name as usize);
+    let flags = O_WRONLY_CREAT_APPEND_CLOEXEC;
+    Raw.call(nr::OPENAT, [AT_FDCWD, file, flags, 0o666, 0, 0]) as usize
+}
+
+/// Keeps the trace file open, out of the way of the program's numbers. Called
+/// before main.
+pub(crate) fn keep() {
+    /// `F_DUPFD_CLOEXEC` (include/uapi/linux/fcntl.h).
+    const DUPLICATE: usize = 1030;
+    const LOWEST: usize = 900;
+    let fd = opened();
+    let kept = Raw.call(nr::FCNTL, [fd, DUPLICATE, LOWEST, 0, 0, 0]).max(0) as usize;
+    Raw.call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
+    FILE.store(identity(kept), Ordering::Relaxed);
+    KEPT.store(kept, Ordering::Relaxed);
+}
 
 /// A line that is built without allocation; what does not fit is left out.
 struct Line {
@@ -74,19 +109,19 @@ impl Line {
         }
     }
 
-    /// Appends the line to the trace file, in one write. The file is opened for
-    /// each: a descriptor kept open would be closed, or taken for another's, by
-    /// programs that close all of theirs.
+    /// Appends the line to the trace file, in one write: by the descriptor that is
+    /// kept, which leads there after pivot_root, too. A program that closes all of
+    /// its descriptors, or has another under that number, has the file opened anew.
     fn write(&mut self) {
-        const O_WRONLY_CREAT_APPEND_CLOEXEC: usize = 0o2_002_101;
-        const AT_FDCWD: usize = -100isize as usize;
-        let Some(file) = config::trace() else { return };
         self.text(b"\n");
-        let flags = O_WRONLY_CREAT_APPEND_CLOEXEC;
-        let fd = Raw.call(nr::OPENAT, [AT_FDCWD, file as usize, flags, 0o666, 0, 0]);
-        let Ok(fd) = usize::try_from(fd) else { return };
-        Raw.call(nr::WRITE, [fd, self.bytes.as_ptr() as usize, self.len, 0, 0, 0]);
-        Raw.call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
+        let bytes = self.bytes.as_ptr() as usize;
+        let kept = KEPT.load(Ordering::Relaxed);
+        let is_kept = kept != 0 && identity(kept) == FILE.load(Ordering::Relaxed);
+        let fd = if is_kept { kept } else { opened() };
+        Raw.call(nr::WRITE, [fd, bytes, self.len, 0, 0, 0]);
+        if !is_kept {
+            Raw.call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::calls::{self, Question};
 use crate::sockets::{Carrier, carrier};
-use crate::table::{ANY_CALL, FileKind, Kind, Op, Probe, Rule, Table, Write};
+use crate::table::{ANY_CALL, FileKind, Kind, Probe, Rule, Table, Write};
 
 /// What must be looked at once the kernel has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -122,9 +122,7 @@ impl Table<'_> {
 fn is_small(rule: Rule<'_>) -> bool {
     match rule.kind() {
         Some(Kind::Emulate) => is_small_emulation(rule),
-        Some(Kind::Retry | Kind::Ignore | Kind::ReportErrno) => {
-            rule.when().all(|clause| clause.op != Op::File)
-        }
+        Some(Kind::Retry | Kind::Ignore | Kind::ReportErrno) => !rule.asks_for_file(),
         Some(Kind::ReportProcfsRoot) => true,
         _ => false,
     }

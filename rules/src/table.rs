@@ -351,6 +351,14 @@ impl<'t> Rule<'t> {
         self.clauses(field::WHEN)
     }
 
+    /// Whether a condition is about the file of a descriptor.
+    pub fn asks_for_file(&self) -> bool {
+        let start = usize::from(u16_at(self.record, field::WHEN).unwrap_or(0));
+        let count = usize::from(u16_at(self.record, field::WHEN + 2).unwrap_or(0));
+        let op = |i: usize| self.table.bytes.get(start + i * CLAUSE + 1);
+        (0..count).any(|i| op(i) == Some(&(Op::File as u8)))
+    }
+
     /// The changes made before the call is made again.
     pub fn changes(&self) -> impl Iterator<Item = Clause<'t>> + use<'t> {
         self.clauses(field::CHANGE)

@@ -120,10 +120,7 @@ fn what_cannot_be_read_ends_the_program_before_main() {
         (
             "PROCSYS_RULES",
             old,
-            format!(
-                "procsys: PROCSYS_RULES={old}: a table of another version; make it anew by \
-                 `procsys-patch compile`\n"
-            ),
+            format!("procsys: PROCSYS_RULES={old}: a table of another version; compile it anew\n"),
         ),
         ("PROCSYS_RULES", empty, format!("procsys: PROCSYS_RULES={empty}: can't be read\n")),
         (
@@ -191,4 +188,35 @@ fn a_moved_environment_is_read() {
         let outcome = finish(command);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "42\n1\n"), "{outcome}");
     }
+}
+
+/// The trace is written after pivot_root, too, where its name leads nowhere, and
+/// nothing is left of it in the new root; but not when the program has closed it.
+#[test]
+fn the_trace_outlives_pivot_root() {
+    let folder = Folder::new("preload-pivot");
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("root")).expect("the temporary directory is writable");
+    let toml = path("rules.toml");
+    fs::write(&toml, RULES.replace("/proc/sys/procsys/x", "/procsys-x")).expect("as above");
+    let table = table(folder.path(), &toml);
+    let program = path("pivot");
+    compile("gcc", &["-O1"], &source("pivot.c"), &program);
+    let run = |preload: bool| {
+        let mut command = Command::new(&program);
+        command.arg(path("root")).arg("/procsys-x");
+        if preload {
+            command.env("LD_PRELOAD", library()).env("PROCSYS_RULES", &table);
+            command.env("PROCSYS_TRACE", path("trace"));
+        }
+        let outcome = finish(command);
+        assert!(outcome.success(), "{outcome}");
+        outcome.stdout
+    };
+    assert_eq!(run(false), "missing\nmissing\nmissing\n");
+    assert_eq!(run(true), "there\nthere\nthere\n");
+    let text = fs::read_to_string(path("trace")).expect("the trace is there");
+    let opens = text.lines().filter(|line| line.contains("openat /procsys-x: ENOENT -> "));
+    assert_eq!(opens.count(), 2, "{text}");
+    assert_eq!(fs::read_dir(path("root")).expect("it is there").count(), 0);
 }

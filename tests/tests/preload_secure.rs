@@ -60,7 +60,7 @@ impl Bench {
         }
         let outcome: Outcome = finish(command);
         assert!(outcome.success(), "{outcome}");
-        (outcome.stdout, self.trace().exists())
+        (outcome.stdout, fs::read(self.trace()).is_ok_and(|trace| !trace.is_empty()))
     }
 
     fn command(&self, program: &Path, loaded: &str) -> Command {
