@@ -11,6 +11,7 @@ mod golang;
 mod node;
 mod plan;
 mod programs;
+mod release;
 mod report;
 mod rounds;
 mod spawn;
@@ -68,6 +69,7 @@ fn calls(words: Vec<String>) -> Result<bool> {
     // The patcher makes the digest beside all else, on a second processor.
     measured.costs = cost::costs(&programs, &args)?;
     measured.rows.extend(cost::rows(&measured.costs));
+    measured.rows.extend(release::rows(&programs, &args)?);
     if args.json {
         println!("{:#}", report::json(&measured));
     } else {

@@ -15,7 +15,7 @@ mod trampoline;
 
 pub mod note;
 
-pub(crate) use output::Edits;
+pub(crate) use output::{Edits, Stretch};
 pub use output::{Output, Purpose, entry_point, write};
 pub use pieces::Pieces;
 pub use trampoline::Asked;

@@ -31,6 +31,21 @@ impl Error {
             Error::Io(_) => "io",
         }
     }
+
+    /// The same, of a program that lies in the file.
+    pub fn about(self, name: &str) -> Self {
+        let first = |mut lines: Vec<String>| {
+            lines.insert(0, format!("in {name}:"));
+            lines
+        };
+        match self {
+            Error::Input(why) => Error::Input(format!("{name}: {why}")),
+            Error::Verify(why) => Error::Verify(format!("{name}: {why}")),
+            Error::Sites(lines) => Error::Sites(first(lines)),
+            Error::Constants(lines) => Error::Constants(first(lines)),
+            Error::Rules(_) | Error::Io(_) => self,
+        }
+    }
 }
 
 impl fmt::Display for Error {

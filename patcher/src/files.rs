@@ -13,6 +13,7 @@ use memmap2::{Mmap, UncheckedAdvice};
 
 use crate::emit::Pieces;
 use crate::error::Error;
+use crate::k3s::archive::Contents;
 use crate::verify::Written;
 use draft::Draft;
 
@@ -142,7 +143,9 @@ impl Beside {
     /// [`Error::Io`] with the path.
     pub fn write(self, pieces: &Pieces<'_>) -> Result<Copy, Error> {
         let file = self.file.file();
-        let all = pieces.changes().chain([(pieces.base().len(), pieces.tail())]);
+        let (base, attached) = (pieces.base().len(), pieces.attached());
+        let behind = [(base, attached), (base + attached.len(), pieces.tail())];
+        let all = pieces.changes().chain(behind);
         for (at, bytes) in all {
             file.write_all_at(bytes, at as u64).map_err(|e| self.failed(&e))?;
         }
@@ -173,6 +176,16 @@ pub struct Copy {
 }
 
 impl Copy {
+    /// The file itself, which will have no name.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when no descriptor is left.
+    pub fn into_contents(self) -> Result<Contents, Error> {
+        let file = self.beside.file.file().try_clone();
+        let file = file.map_err(|e| failed(&self.beside.path, &e))?;
+        Ok(Contents::Filed(file, self.bytes.len() as u64))
+    }
+
     /// Gives it its name, in the place of what has it.
     ///
     /// # Errors

@@ -16,6 +16,9 @@ use crate::emit::Pieces;
 use crate::emit::note::Claims;
 use crate::error::Error;
 use crate::go;
+use crate::k3s::archive::{Archive, Kind};
+use crate::k3s::contents::{Lists, go_program};
+use crate::k3s::embed;
 use crate::patch::{Options, derive, within_reach};
 use crate::patched::{Patched, read, verify::rule_names};
 use crate::rules::{Choice, gather};
@@ -49,6 +52,21 @@ pub struct WasPatched {
     pub damage: Option<String>,
 }
 
+/// The archive in a k3s release file.
+#[derive(Debug)]
+pub struct Carries {
+    /// Its name.
+    pub name: String,
+    /// Its length in bytes.
+    pub packed: usize,
+    /// Its length in bytes when unpacked.
+    pub unpacked: u64,
+    /// The Go programs in it: name, length in bytes, version.
+    pub programs: Vec<(String, u64, String)>,
+    /// How many other files are in it.
+    pub others: usize,
+}
+
 /// What a file is.
 #[derive(Debug)]
 pub struct Inspection {
@@ -62,6 +80,8 @@ pub struct Inspection {
     pub sites: Sites,
     /// The paths in it.
     pub paths: Vec<Constant>,
+    /// The archive in it, if it is a k3s release file.
+    pub archive: Option<Carries>,
     /// Whether procsys patched it, and how.
     pub patched: Option<WasPatched>,
     /// Why it can't be patched, if it can't.
@@ -85,13 +105,16 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection, Error> {
         .ok_or_else(|| Error::Rules("the compiled rules can't be read".into()))?;
     let sites = sites::find(&image, &functions, table)?;
     let write = |pieces: &Pieces<'_>| Ok(pieces.bytes());
-    let tried = derive(bytes, table, &Options::default(), write, |_| ());
+    let archive = carries(&image);
+    let tried = derive(bytes, table, &Options::default(), write, |_| ()).err();
+    let obstacle = tried.as_ref().or(archive.as_ref().err()).map(ToString::to_string);
     let go = go(&image, &functions);
     Ok(Inspection {
+        obstacle,
+        archive: archive.ok().flatten(),
         door: door(&linkage, &sites),
         libc: libc::find(bytes, &linkage),
         paths: paths::find(&image, &functions),
-        obstacle: tried.err().map(|e| e.to_string()),
         linkage,
         go,
         sites,
@@ -115,6 +138,24 @@ fn undone(bytes: &[u8]) -> (Option<WasPatched>, Option<Vec<u8>>) {
     };
     let rules = rule_names(patched.rules);
     (Some(WasPatched { claims: Some(patched.claims), rules, damage }), original)
+}
+
+/// The archive that an original carries.
+fn carries(image: &Image<'_>) -> Result<Option<Carries>, Error> {
+    let Some(embedded) = embed::find(image)? else { return Ok(None) };
+    let archive = Archive::unpack(&image.bytes[embedded.data.clone()], &std::env::temp_dir())?;
+    let lists = Lists::read(&archive)?;
+    let (mut programs, mut others) = (Vec::new(), 0);
+    for entry in archive.entries.iter().filter(|entry| entry.kind == Kind::File) {
+        let bytes = archive.map(&entry.data)?;
+        lists.check(entry, &bytes)?;
+        match go_program(&bytes) {
+            Some(version) => programs.push((entry.name.clone(), bytes.len() as u64, version)),
+            None => others += 1,
+        }
+    }
+    let (packed, unpacked) = (embedded.data.len(), archive.len());
+    Ok(Some(Carries { name: embedded.name, packed, unpacked, programs, others }))
 }
 
 fn go(image: &Image<'_>, functions: &Functions<'_>) -> Option<Go> {

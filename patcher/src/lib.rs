@@ -15,6 +15,7 @@ pub mod error;
 pub mod files;
 pub mod go;
 pub mod inspect;
+pub mod k3s;
 pub mod many;
 pub mod patch;
 pub mod patched;

@@ -8,7 +8,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Error;
-use crate::files;
+use crate::files::{self, Input};
+use crate::k3s::contents::go_program;
+use crate::k3s::directory;
 use crate::patch::{Options, patch_to};
 use crate::report::Report;
 use crate::rules::Set;
@@ -29,6 +31,8 @@ pub struct Jobs {
     pub all: Vec<Job>,
     /// What else the directories hold, and why it is left out.
     pub skipped: Vec<(PathBuf, &'static str)>,
+    /// The directories among the inputs that k3s unpacked, and where they go.
+    pub unpacked: Vec<(PathBuf, PathBuf)>,
 }
 
 /// Says what there is to do: each file that was named, and each ELF file below
@@ -47,7 +51,12 @@ pub fn collect(inputs: &[PathBuf], output: Option<&Path>) -> Result<Jobs, Error>
         if metadata.is_dir() {
             refuse_inside(input, output)?;
             let before = jobs.all.len();
-            below(input, Path::new(""), output, &mut jobs)?;
+            let lists = directory::lists(input);
+            lists.as_deref().map_or(Ok(()), directory::check)?;
+            if lists.is_some() {
+                jobs.unpacked.extend(output.map(|o| (input.clone(), o.to_path_buf())));
+            }
+            below(input, Path::new(""), output, lists.is_some(), &mut jobs)?;
             if jobs.all.len() == before {
                 let shown = input.display();
                 return Err(Error::Io(format!(
@@ -89,7 +98,14 @@ fn refuse_inside(input: &Path, output: Option<&Path>) -> Result<(), Error> {
     Ok(())
 }
 
-fn below(top: &Path, inside: &Path, output: Option<&Path>, jobs: &mut Jobs) -> Result<(), Error> {
+/// `is_go_only`: of what k3s unpacked, the programs that a release file's would be.
+fn below(
+    top: &Path,
+    inside: &Path,
+    output: Option<&Path>,
+    is_go_only: bool,
+    jobs: &mut Jobs,
+) -> Result<(), Error> {
     let directory = top.join(inside);
     let failed = |e| files::failed(&directory, &e);
     let entries: Result<Vec<_>, _> = fs::read_dir(&directory).map_err(failed)?.collect();
@@ -100,15 +116,17 @@ fn below(top: &Path, inside: &Path, output: Option<&Path>, jobs: &mut Jobs) -> R
         let path = top.join(&inside);
         let kind = fs::symlink_metadata(&path).map_err(|e| files::failed(&path, &e))?;
         if kind.is_dir() {
-            below(top, &inside, output, jobs)?;
+            below(top, &inside, output, is_go_only, jobs)?;
         } else if kind.is_symlink() {
             jobs.skipped.push((path, "symbolic link"));
         } else if !kind.is_file() {
             jobs.skipped.push((path, "not a regular file"));
-        } else if is_elf(&path).map_err(|e| files::failed(&path, &e))? {
-            jobs.all.push(Job { input: path, output: output.map(|o| o.join(inside)) });
-        } else {
+        } else if !is_elf(&path).map_err(|e| files::failed(&path, &e))? {
             jobs.skipped.push((path, "not an ELF file"));
+        } else if is_go_only && go_program(&Input::open(&path)?).is_none() {
+            jobs.skipped.push((path, "not a Go program"));
+        } else {
+            jobs.all.push(Job { input: path, output: output.map(|o| o.join(inside)) });
         }
     }
     Ok(())
@@ -128,12 +146,22 @@ pub fn run(
     options: &Options,
     done: impl Fn(usize, &Job) + Sync,
 ) -> Vec<Result<Report, Error>> {
+    in_parallel(jobs, |job| one(job, set, options), done)
+}
+
+/// Does something with each, by as many threads as there are cores, and gives what
+/// came of each, in their order. `done` is called after each, with their number so far.
+pub(crate) fn in_parallel<J: Sync, T: Send>(
+    jobs: &[J],
+    one: impl Fn(&J) -> Result<T, Error> + Sync,
+    done: impl Fn(usize, &J) + Sync,
+) -> Vec<Result<T, Error>> {
     let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let results: Vec<_> = jobs.iter().map(|_| Mutex::new(None)).collect();
     let todo: Vec<_> = jobs.iter().zip(&results).collect();
     let work = || {
         while let Some((job, place)) = todo.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = one(job, set, options);
+            let result = one(job);
             if let Ok(mut place) = place.lock() {
                 *place = Some(result);
             }

@@ -1,6 +1,7 @@
 //! The pipeline for one file: read, scan, plan, emit, verify, put in place.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use procsys_rules::Table;
@@ -9,12 +10,15 @@ use crate::doors::Doors;
 use crate::elf::Image;
 use crate::emit::{self, Output, Pieces, Purpose, note};
 use crate::error::Error;
-use crate::files::{self, Beside, Input};
+use crate::files::{self, Beside, Copy, Input};
 use crate::go;
+use crate::k3s::archive::Archive;
+use crate::k3s::embed;
+use crate::k3s::release::{self, Attached};
 use crate::patched::locator::{self, Sums};
 use crate::patched::read;
 use crate::plan::{self, Detour, Form};
-use crate::report::Report;
+use crate::report::{Carried, Report};
 use crate::rules::Set;
 use crate::scan::{self, Functions, Scan};
 use crate::sockets;
@@ -31,6 +35,35 @@ pub struct Options {
     pub exec: Option<u64>,
     /// Write nothing.
     pub dry_run: bool,
+    /// The archive that takes the place of an embedded one.
+    pub archive: Option<Arc<Attached>>,
+    /// Where an embedded archive is unpacked, to a file without a name: the output's
+    /// directory, or that of temporary files.
+    pub scratch: Option<PathBuf>,
+    /// Told how far the work on an embedded archive is.
+    pub watcher: Watcher,
+}
+
+/// Who is told how far a run is.
+#[derive(Clone, Default)]
+pub struct Watcher(pub Option<Arc<Told>>);
+
+/// What is called with how much is done, of how much, and what.
+pub type Told = dyn Fn(usize, usize, &str) + Send + Sync;
+
+impl Watcher {
+    /// Tells them, if there is anyone.
+    pub fn tell(&self, done: usize, all: usize, what: &str) {
+        if let Some(watcher) = &self.0 {
+            watcher(done, all, what);
+        }
+    }
+}
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Watcher")
+    }
 }
 
 /// Patches `input` to `output`. A file that is patched already is taken back to
@@ -67,6 +100,8 @@ pub(crate) fn patch_to(
         return Ok(Report { dropped_setuid: file.is_setuid(), time: start.elapsed(), ..report });
     };
     let original = original(&file)?;
+    let parent = files::directory(output);
+    let options = &Options { scratch: parent.is_dir().then_some(parent), ..options.clone() };
     let report = std::thread::scope(|scope| {
         // The input is copied beside all else, if there is a place for it yet.
         let copy = (original.is_none() && files::directory(output).is_dir())
@@ -113,10 +148,54 @@ fn run<W: Written>(
     let table = Table::new(&set.table)
         .ok_or_else(|| Error::Rules("the compiled rules can't be read".into()))?;
     let was_patched = original.is_some();
-    derive(original.unwrap_or(bytes), table, options, write, |derived| Report {
+    let bytes = original.unwrap_or(bytes);
+    let (attached, archive) = carried(bytes, set, options)?.unzip();
+    let options = &Options { archive: attached, ..options.clone() };
+    derive(bytes, table, options, write, |derived| Report {
         was_patched,
+        archive,
         ..report(derived, set)
     })
+}
+
+/// The archive that a k3s release file is to carry: that of its own, with the programs
+/// in it patched by the same rules. `None` for all other files.
+fn carried(
+    bytes: &[u8],
+    set: &Set,
+    options: &Options,
+) -> Result<Option<(Arc<Attached>, Carried)>, Error> {
+    let Some(embedded) = embed::find(&Image::parse(bytes)?)? else { return Ok(None) };
+    let directory = options.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let progress = |done: usize, all: usize, what: &str| options.watcher.tell(done, all, what);
+    let old = Archive::unpack(&bytes[embedded.data.clone()], &directory)?;
+    let near = directory.join("program");
+    let one = |bytes: &[u8]| beside(bytes, &near, set, options);
+    let new = release::rewrite(&old, one, &progress)?;
+    let attached = Attached::compress(&new.archive, &embedded, bytes.len(), &directory, &progress)?;
+    let carried = Carried {
+        old: embedded.name.clone(),
+        new: embedded.renamed(&note::hex(&attached.sum)),
+        unpacked: (old.len(), new.archive.len()),
+        packed: (embedded.data.len(), attached.archive_len()),
+        programs: new.programs,
+        left: new.left,
+    };
+    Ok(Some((Arc::new(attached), carried)))
+}
+
+/// Patches a program that lies in memory to a file without a name beside `near`.
+pub(crate) fn beside(
+    bytes: &[u8],
+    near: &Path,
+    set: &Set,
+    options: &Options,
+) -> Result<(Report, Copy), Error> {
+    let original = original(bytes)?;
+    let base = original.as_deref().unwrap_or(bytes);
+    let write = |pieces: &Pieces<'_>| Beside::with(base, near)?.write(pieces);
+    let (report, copy) = run(bytes, original.as_deref(), set, options, write)?;
+    Ok((report, copy))
 }
 
 /// What a run derives from an input and its rules.
@@ -234,6 +313,7 @@ fn report(derived: &Derived<'_>, set: &Set) -> Report {
         injected: output.injected,
         shim: output.shim.name,
         was_patched: false,
+        archive: None,
         dropped_setuid: false,
         time: Duration::ZERO,
     }

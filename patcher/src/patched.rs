@@ -4,6 +4,7 @@
 //! [`mod@verify`] writes the original again and compares; [`place`] says where a
 //! difference is; [`locator`] finds one that nothing else would show.
 
+mod archive;
 pub mod locator;
 pub mod place;
 pub mod read;

@@ -47,8 +47,56 @@ pub struct Report {
     pub was_patched: bool,
     /// Whether the input was setuid or setgid, which the output is not.
     pub dropped_setuid: bool,
+    /// What became of the archive in a k3s release file.
+    pub archive: Option<Carried>,
     /// How long it took.
     pub time: Duration,
+}
+
+/// What became of an embedded archive.
+#[derive(Debug)]
+pub struct Carried {
+    /// The name that it had.
+    pub old: String,
+    /// The name that it has.
+    pub new: String,
+    /// The patched programs in it, by name.
+    pub programs: Vec<(String, Report)>,
+    /// How many other files are in it, as they were.
+    pub left: usize,
+    /// Its length in bytes when unpacked, before and now.
+    pub unpacked: (u64, u64),
+    /// Its length in bytes, before and now.
+    pub packed: (usize, usize),
+}
+
+impl Carried {
+    fn json(&self) -> Value {
+        json!({
+            "input_name": self.old,
+            "output_name": self.new,
+            "programs": self.programs.iter().map(|(name, report)| json!({"name": name, "report": report.json()})).collect::<Vec<_>>(),
+            "other_files": self.left,
+            "input_bytes": self.packed.0,
+            "output_bytes": self.packed.1,
+            "input_unpacked_bytes": self.unpacked.0,
+            "output_unpacked_bytes": self.unpacked.1,
+        })
+    }
+}
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  archive   {}", self.old)?;
+        for (name, report) in &self.programs {
+            let (kind, go) = (report.kind.name(), report.go.as_deref().unwrap_or("Go"));
+            let (sites, detoured) = (report.sites, report.detoured);
+            writeln!(f, "    {name}: {kind}, {go}, {detoured} of {sites} sites")?;
+        }
+        let (old, new) = self.packed;
+        writeln!(f, "            {} other files left as they are; {old} → {new} bytes", self.left)?;
+        write!(f, "         →  {}", self.new)
+    }
 }
 
 impl Report {
@@ -78,6 +126,7 @@ impl Report {
             "injected_bytes": self.injected,
             "shim": self.shim,
             "was_patched": self.was_patched,
+            "archive": self.archive.as_ref().map(Carried::json),
             "dropped_setuid": self.dropped_setuid,
             "milliseconds": self.time.as_secs_f64() * 1000.0,
         })
@@ -106,6 +155,9 @@ impl fmt::Display for Report {
         if self.signal_returns() > 0 {
             let count = self.signal_returns();
             writeln!(f, "            {count} returns from signal handlers keep their bytes")?;
+        }
+        if let Some(archive) = &self.archive {
+            writeln!(f, "{archive}")?;
         }
         let names: Vec<_> = self.rules.iter().map(|(name, _)| name.as_str()).collect();
         writeln!(

@@ -68,7 +68,17 @@ pub fn check(
     }
     let section = elf.program_headers.iter().find(|h| h.p_type == PT_DYNAMIC);
     let section = section.filter(|_| library.is_some()).map(ProgramHeader::file_range);
-    unchanged(image, written, &elf, detours, section)
+    let mut holes: Vec<_> = section.map(|range| (range.start, range.end)).into_iter().collect();
+    if let (Some(archive), Some(load)) = (&purpose.options.archive, loads.last()) {
+        let edits = archive.edits(load.p_vaddr);
+        for (at, word) in &edits {
+            let at = *at as usize;
+            let there = written.get(at..at + word.len());
+            ensure(there == Some(word), format!("{at:#x} does not lead to the archive"))?;
+        }
+        holes.extend(edits.iter().map(|(at, word)| (*at as usize, *at as usize + word.len())));
+    }
+    unchanged(image, written, &elf, detours, holes)
 }
 
 fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], pair: &Pair<'_>) -> Result<(), Error> {
@@ -90,7 +100,15 @@ fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], pair: &Pair<'_>) -> Result<
             format!("segment at {at:#x} ends past the file"),
         )?;
     }
-    let [.., data, shim] = loads else { return Err(Error::Verify("segments are missing".into())) };
+    let archive = loads.last().filter(|_| !output.pieces.attached().is_empty());
+    let loads_before = &loads[..loads.len() - usize::from(archive.is_some())];
+    let [.., data, shim] = loads_before else {
+        return Err(Error::Verify("segments are missing".into()));
+    };
+    ensure(
+        archive.is_none_or(|a| a.p_flags == PF_R && a.p_vaddr >= shim.p_vaddr + shim.p_memsz),
+        "the archive's segment is wrong",
+    )?;
     ensure(
         shim.p_vaddr == output.base && shim.p_flags == PF_R | PF_X,
         "the shim's segment is wrong",
@@ -146,18 +164,17 @@ fn detoured(
     )
 }
 
-/// Nothing else of the input's bytes changed, but for the dynamic section where
-/// a library was added.
+/// Nothing else of the input's bytes changed, but for the holes: the dynamic section
+/// where a library was added, the entry of an embedded archive.
 fn unchanged(
     image: &Image<'_>,
     written: &impl Written,
     elf: &Elf<'_>,
     detours: &[Detour<'_>],
-    dynamic: Option<std::ops::Range<usize>>,
+    mut holes: Vec<(usize, usize)>,
 ) -> Result<(), Error> {
     let table = elf.header.e_phoff as usize;
-    let mut holes = vec![(0, 64), (table, table + usize::from(elf.header.e_phnum) * 56)];
-    holes.extend(dynamic.map(|range| (range.start, range.end)));
+    holes.extend([(0, 64), (table, table + usize::from(elf.header.e_phnum) * 56)]);
     for detour in detours {
         if let Some(at) = image.offset(detour.start()) {
             holes.push((at as usize, (at + detour.end() - detour.start()) as usize));

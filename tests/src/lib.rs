@@ -17,6 +17,7 @@ pub mod preload;
 mod process;
 pub mod programs;
 pub mod pysuites;
+pub mod release;
 pub mod session;
 pub mod shellsuites;
 pub mod sidebyside;

@@ -18,7 +18,7 @@ use crate::{fixture, patch, root};
 pub struct Share(Folder);
 
 /// The stock programs that run containers: name in the share, and fixture.
-const PROGRAMS: [(&str, &str); 3] = [
+pub const PROGRAMS: [(&str, &str); 3] = [
     ("containerd", "containerd-1.7/containerd"),
     ("containerd-shim-runc-v2", "containerd-1.7/containerd-shim-runc-v2"),
     ("runc", "runc-current"),
@@ -43,7 +43,29 @@ impl Share {
             let file = file.to_str().expect("a plain path");
             patch(&share.program("kubelet"), &share.program(name), &["--rules", file]);
         }
-        for (file, text) in [("kubelet.yaml", KUBELET), ("pod.yaml", POD)] {
+        share
+    }
+
+    /// With ctr, all scripts, and what the programs are given to work with.
+    ///
+    /// # Panics
+    /// When a fixture is missing.
+    pub fn bare(name: &str) -> Self {
+        let share = Self(Folder::new(name));
+        fs::create_dir(share.path().join("bin")).expect("the share was just made");
+        share.add("ctr", "containerd-1.7/ctr");
+        let sources = root().join("tests/programs/node");
+        for source in fs::read_dir(&sources).expect("they are there").flatten() {
+            if source.path().extension().is_some_and(|e| e == "sh") {
+                fs::copy(source.path(), share.path().join(source.file_name()))
+                    .expect("the script is there");
+            }
+        }
+        fs::copy(real(&fixture("node-images")), share.path().join("images.tar"))
+            .expect("the fixture was found");
+        for (file, text) in
+            [("containerd.toml", CONTAINERD), ("kubelet.yaml", KUBELET), ("pod.yaml", POD)]
+        {
             fs::write(share.path().join(file), text).expect("the share is writable");
         }
         share
@@ -54,24 +76,13 @@ impl Share {
     /// # Panics
     /// As [`Share::new`].
     pub fn without_kubelet(name: &str) -> Self {
-        let share = Self(Folder::new(name));
-        fs::create_dir(share.path().join("bin")).expect("the share was just made");
+        let share = Self::bare(name);
         for (name, program) in PROGRAMS {
             share.add_patched(name, program);
         }
-        share.add("ctr", "containerd-1.7/ctr");
-        let sources = root().join("tests/programs/node");
-        for source in fs::read_dir(&sources).expect("they are there").flatten() {
-            if source.path().extension().is_some_and(|e| e == "sh") {
-                fs::copy(source.path(), share.path().join(source.file_name()))
-                    .expect("the script is there");
-            }
-        }
         let einval = share.program("prctl_einval");
-        compile("gcc", &["-O1", "-static"], &sources.join("prctl_einval.c"), &einval);
-        fs::copy(real(&fixture("node-images")), share.path().join("images.tar"))
-            .expect("the fixture was found");
-        fs::write(share.path().join("containerd.toml"), CONTAINERD).expect("as above");
+        let source = root().join("tests/programs/node/prctl_einval.c");
+        compile("gcc", &["-O1", "-static"], &source, &einval);
         share
     }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::outcome;
 use crate::error::Error;
+use crate::k3s::directory;
 use crate::many::{self, Job, Jobs};
 use crate::patch::Options;
 use crate::report::Report;
@@ -30,10 +31,16 @@ pub(super) fn run(
     let is_terminal = std::io::stderr().is_terminal();
     let results = many::run(&jobs.all, set, options, |done, job| {
         if is_terminal {
-            progress(done, jobs.all.len(), &job.input);
+            let name = job.input.file_name().unwrap_or_default().to_string_lossy();
+            progress(done, jobs.all.len(), &name);
         }
     });
     let failed = results.iter().filter(|r| r.is_err()).count();
+    if !options.dry_run
+        && let Err(error) = directory::complete(&jobs, &results)
+    {
+        return outcome::failed(Path::new(""), &error, is_json);
+    }
     let milliseconds = start.elapsed().as_secs_f64() * 1000.0;
     if is_json {
         outcome::say(format_args!("{:#}\n", report(&jobs, &results, milliseconds)));
@@ -54,8 +61,7 @@ pub(super) fn run(
 }
 
 /// One line that is written over by the next, and erased by the last.
-fn progress(done: usize, all: usize, input: &Path) {
-    let name = input.file_name().unwrap_or_default().to_string_lossy();
+pub(super) fn progress(done: usize, all: usize, name: &str) {
     let end = if done == all { "\r\x1b[K" } else { "" };
     // A terminal that is gone stops no work.
     _ = write!(std::io::stderr().lock(), "\r\x1b[K{done}/{all} {name}{end}");

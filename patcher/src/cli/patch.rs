@@ -1,14 +1,16 @@
 //! `procsys-patch INPUT -o OUTPUT`: patches.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::outcome::{self, Done};
 use super::{constants, many};
 use crate::doors::library_path;
-use crate::patch::{Options, patch};
+use crate::patch::{Options, Watcher, patch};
 use crate::rules::{Choice, Set, gather};
 
 /// An argument that can be repeated.
@@ -106,6 +108,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
         exec: None,
         preload: matches.get_one::<String>("with-preload").cloned(),
         dry_run: matches.get_flag("dry-run"),
+        ..Options::default()
     };
     let is_json = matches.get_flag("json");
     if matches.get_one::<String>("mode").is_some_and(|mode| mode == "constants") {
@@ -128,6 +131,9 @@ fn one(
     options: &Options,
     is_json: bool,
 ) -> ExitCode {
+    let is_terminal = std::io::stderr().is_terminal();
+    let watcher = Watcher(is_terminal.then(|| Arc::new(many::progress) as _));
+    let options = &Options { watcher, ..options.clone() };
     let report = match patch(input, output, set, options) {
         Ok(report) => report,
         Err(error) => return outcome::failed(input, &error, is_json),

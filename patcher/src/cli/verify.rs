@@ -63,6 +63,13 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
             verdict.rule_names.len(),
             verdict.rule_names.join(", ")
         ));
+        if let Some((name, programs)) = &verdict.archive {
+            outcome::say(format_args!(
+                "  archive   {name}: {} programs, patched again and equal: {}\n",
+                programs.len(),
+                programs.join(", ")
+            ));
+        }
         match verdict.constants {
             None => outcome::say(format_args!(
                 "  sites     {}, their detours derived again and equal\n",
@@ -88,6 +95,7 @@ fn report(verdict: &Verdict) -> serde_json::Value {
         "rules_sha256": verdict.rules,
         "rules": verdict.rule_names,
         "sites": verdict.sites,
+        "archive": verdict.archive.as_ref().map(|(name, programs)| json!({"name": name, "programs": programs})),
         "constants": verdict.constants,
         "findings": verdict.findings.iter().map(Finding::json).collect::<Vec<_>>(),
         "has_more": verdict.has_more,

@@ -10,6 +10,8 @@ use super::{Dynamic, Image};
 
 /// The widest thing that a relocation writes, in bytes (R_X86_64_64).
 pub const WIDTH: u64 = 8;
+/// Length of an entry of a RELA table in bytes.
+const RELA: usize = 24;
 
 /// One word that the loader writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub struct Relocation {
     pub address: u64,
     /// What it will point to in the file itself, where that is known.
     pub target: Option<u64>,
+    /// The address of the word in the file that says so.
+    pub said_at: u64,
 }
 
 /// Calls `found` with every relocation of a file, in the order of its tables.
@@ -26,24 +30,26 @@ pub fn each(image: &Image<'_>, mut found: impl FnMut(Relocation)) {
     let table = |address: i64, size: i64| {
         let (address, size) = (dynamic.value(address)?, dynamic.value(size)?);
         let bytes = image.at(address)?;
-        bytes.get(..usize::try_from(size).ok()?.min(bytes.len()))
+        Some((address, bytes.get(..usize::try_from(size).ok()?.min(bytes.len()))?))
     };
     for (address, size) in [(DT_RELA, DT_RELASZ), (DT_JMPREL, DT_PLTRELSZ)] {
-        let entries = table(address, size).unwrap_or_default().as_chunks().0;
-        entries.iter().map(with_addend).for_each(&mut found);
+        let Some((start, bytes)) = table(address, size) else { continue };
+        let entries = (start..).step_by(RELA).zip(bytes.as_chunks().0);
+        entries.map(|(at, entry)| with_addend(at, entry)).for_each(&mut found);
     }
-    packed(table(DT_RELR, DT_RELRSZ).unwrap_or_default(), |address| {
+    packed(table(DT_RELR, DT_RELRSZ).map_or(&[], |t| t.1), |address| {
         let word = image.at(address).and_then(|bytes| bytes.first_chunk());
-        found(Relocation { address, target: word.map(|w| u64::from_le_bytes(*w)) });
+        let target = word.map(|w| u64::from_le_bytes(*w));
+        found(Relocation { address, target, said_at: address });
     });
 }
 
-/// An entry of a RELA table: address, type and symbol, addend.
-fn with_addend(entry: &[u8; 24]) -> Relocation {
+/// An entry of a RELA table, and its own address: address, type and symbol, addend.
+fn with_addend(at: u64, entry: &[u8; RELA]) -> Relocation {
     let (words, _) = entry.as_chunks::<8>();
     let [address, info, addend] = [0, 1, 2].map(|i| u64::from_le_bytes(words[i]));
     let is_relative = matches!(info as u32, R_X86_64_RELATIVE | R_X86_64_IRELATIVE);
-    Relocation { address, target: is_relative.then_some(addend) }
+    Relocation { address, target: is_relative.then_some(addend), said_at: at.wrapping_add(16) }
 }
 
 /// A RELR table: an even word is an address; an odd one has a bit for each of the

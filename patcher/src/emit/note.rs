@@ -50,6 +50,13 @@ pub fn hex(digest: &[u8]) -> String {
     digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// A digest from its hexadecimal form.
+pub fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes().as_chunks::<2>().0;
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.iter().map(byte).collect::<Option<Vec<u8>>>()?.try_into().ok()
+}
+
 /// The digest of a shim's image.
 pub fn shim_digest(shim: &Shim) -> String {
     hex(&digest(shim.image))
@@ -62,15 +69,16 @@ pub(super) fn text(
     input_len: usize,
     options: &Options,
 ) -> String {
-    let preload = options.preload.as_ref();
+    let (preload, archive) = (options.preload.as_ref(), options.archive.as_ref());
     format!(
-        "procsys-patch {}\nrules sha256:{}\ninput sha256:{} {input_len}\nshim sha256:{}\n{}{}{LOCATOR}{LOCATOR_EMPTY}\n",
+        "procsys-patch {}\nrules sha256:{}\ninput sha256:{} {input_len}\nshim sha256:{}\n{}{}{}{LOCATOR}{LOCATOR_EMPTY}\n",
         env!("CARGO_PKG_VERSION"),
         hex(&digest(table.bytes())),
         hex(input),
         shim_digest(Shim::fitting(table, options.every_call)),
         if options.every_call { "option every-call\n" } else { "" },
         preload.map_or(String::new(), |path| format!("option preload {path}\n")),
+        archive.map_or(String::new(), |archive| format!("archive sha256:{}\n", hex(&archive.sum))),
     )
 }
 
@@ -120,6 +128,8 @@ pub struct Claims {
     pub every_call: bool,
     /// The library that was added.
     pub preload: Option<String>,
+    /// SHA-256 of the archive that took the place of an embedded one.
+    pub archive: Option<String>,
     /// Where constants were rewritten and nothing was injected: the addresses of
     /// those that were to stay.
     pub constants: Option<BTreeSet<u64>>,
@@ -138,6 +148,7 @@ impl Claims {
             shim: line("shim sha256:").map(str::to_owned),
             every_call: line("option every-call").is_some(),
             preload: line("option preload ").map(str::to_owned),
+            archive: line("archive sha256:").map(str::to_owned),
             constants: line(CONSTANTS).map(|_| {
                 let all = text.lines().filter_map(|l| l.strip_prefix("leave 0x"));
                 all.filter_map(|at| u64::from_str_radix(at, 16).ok()).collect()

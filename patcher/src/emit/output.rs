@@ -79,9 +79,11 @@ pub fn write<'a>(
     purpose: &Purpose<'_>,
     detours: &[Detour<'_>],
 ) -> Result<Output<'a>, Error> {
-    let count = image.segments.len() + 1;
+    let archive = purpose.options.archive.as_ref();
+    let count = image.segments.len() + 1 + usize::from(archive.is_some());
     let room = room::find(image, count);
-    let (base, offset, first) = addresses(image, &room)?;
+    let behind = image.bytes.len() + archive.map_or(0, |archive| archive.len());
+    let (base, offset, first) = addresses(image, &room, behind as u64)?;
     let text = note::text(&purpose.table, &purpose.input, image.bytes.len(), purpose.options);
     let preload = purpose.options.preload.as_deref();
     let needed = preload.map(|path| Needed::plan(image, path)).transpose()?;
@@ -98,8 +100,14 @@ pub fn write<'a>(
     let contents = segment::build(image, base, &purpose.table, &extra, purpose.options, detours)
         .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
     let strings = needed.as_ref().and_then(Needed::old_strings);
-    let place = Place { room, base, offset, first, len: contents.bytes.len() as u64, strings };
+    let len = contents.bytes.len() as u64;
+    let archive = archive.map(|archive| archive.place(image.bytes.len(), base + len));
+    let place = Place { room, base, offset, first, len, strings, archive };
     let mut edits = detoured(image, detours, &contents)?;
+    if let (Some(new), Some(place)) = (&purpose.options.archive, &place.archive) {
+        edits.pieces.attach(new.clone());
+        new.edits(place.address).into_iter().for_each(|(at, word)| edits.set(at, &word));
+    }
     if let Some(needed) = &needed {
         let (at, section) = needed.section(base + contents.strings.offset);
         edits.set(at, &section);
@@ -137,9 +145,9 @@ pub fn write<'a>(
     })
 }
 
-/// Where the shim's segment goes: its address, its offset in the file, and the
-/// address of the file's first byte, were it loaded.
-fn addresses(image: &Image<'_>, room: &Room) -> Result<(u64, u64, u64), Error> {
+/// Where the shim's segment goes, `behind` so many bytes of the file: its address, its
+/// offset in the file, and the address of the file's first byte, were it loaded.
+fn addresses(image: &Image<'_>, room: &Room, behind: u64) -> Result<(u64, u64, u64), Error> {
     let last = image.loads().next_back().expect("parse checked that there is one");
     if last.p_flags.get(LE) & PF_W == 0 {
         return Err(Error::Input(
@@ -150,7 +158,7 @@ fn addresses(image: &Image<'_>, room: &Room) -> Result<(u64, u64, u64), Error> {
     let lowest = (end + SLOTS_SIZE).next_multiple_of(PAGE);
     let first =
         image.loads().next().map_or(0, |s| s.p_vaddr.get(LE).wrapping_sub(s.p_offset.get(LE)));
-    let file_end = (image.bytes.len() as u64).next_multiple_of(PAGE);
+    let file_end = behind.next_multiple_of(PAGE);
     if *room != Room::Segment {
         return Ok((lowest, file_end, first));
     }
@@ -202,6 +210,16 @@ pub(super) struct Place {
     len: u64,
     /// The address of the loader's names that have moved to the segment.
     pub(super) strings: Option<u64>,
+    /// Where the archive lies that took the place of an embedded one.
+    pub(super) archive: Option<Stretch>,
+}
+
+/// A stretch of the file that is loaded: its address, offset and length in bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch {
+    pub(crate) address: u64,
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
 }
 
 impl Place {
@@ -238,7 +256,7 @@ pub(super) fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
 }
 
 /// The program headers: the shim's segment after the last one, whose zeroed
-/// memory grows up to it and holds the slots.
+/// memory grows up to it and holds the slots; then the archive's, if there is one.
 fn program_headers(
     image: &Image<'_>,
     place: &Place,
@@ -264,6 +282,12 @@ fn program_headers(
     shim.p_align = U64::new(LE, PAGE);
     set_place(&mut shim, place.offset, place.base, place.len);
     headers.insert(last + 1, shim);
+    if let Some(Stretch { address, offset, len }) = place.archive {
+        let mut archive = shim;
+        archive.p_flags = U32::new(LE, PF_R);
+        set_place(&mut archive, offset, address, len);
+        headers.insert(last + 2, archive);
+    }
     let size = headers.len() as u64 * 56;
     for header in headers.iter_mut().filter(|h| h.p_type.get(LE) == PT_PHDR) {
         set_place(header, table, place.first + table, size);

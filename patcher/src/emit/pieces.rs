@@ -4,6 +4,9 @@
 //! the input is copied by the kernel, and these pieces are written over the copy.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use crate::k3s::release::Attached;
 
 /// A file made of another.
 pub struct Pieces<'a> {
@@ -11,14 +14,31 @@ pub struct Pieces<'a> {
     base: &'a [u8],
     /// Offset and new bytes of each change of the base; they don't overlap.
     changes: Vec<(usize, Vec<u8>)>,
-    /// What follows the base.
+    /// An archive that follows the base.
+    attached: Option<Arc<Attached>>,
+    /// What follows them.
     tail: Vec<u8>,
 }
 
 impl<'a> Pieces<'a> {
     /// A file that is the same as `base`.
     pub fn new(base: &'a [u8]) -> Self {
-        Self { base, changes: Vec::new(), tail: Vec::new() }
+        Self { base, changes: Vec::new(), attached: None, tail: Vec::new() }
+    }
+
+    /// The same with an archive behind it; before anything is appended.
+    pub fn attach(&mut self, archive: Arc<Attached>) {
+        self.attached = Some(archive);
+    }
+
+    /// The archive that follows the base, if there is one.
+    pub fn attached(&self) -> &[u8] {
+        self.attached.as_ref().map_or(&[], |archive| archive)
+    }
+
+    /// Where the tail starts.
+    fn fixed(&self) -> usize {
+        self.base.len() + self.attached().len()
     }
 
     /// What it is made of.
@@ -31,14 +51,14 @@ impl<'a> Pieces<'a> {
         self.changes.iter().map(|(at, new)| (*at, &new[..]))
     }
 
-    /// What follows the base.
+    /// What follows the base and the archive.
     pub fn tail(&self) -> &[u8] {
         &self.tail
     }
 
     /// Length in bytes.
     pub fn len(&self) -> usize {
-        self.base.len() + self.tail.len()
+        self.fixed() + self.tail.len()
     }
 
     /// Whether there is nothing.
@@ -48,7 +68,7 @@ impl<'a> Pieces<'a> {
 
     /// Makes it longer, with zeros.
     pub fn resize(&mut self, len: usize) {
-        self.tail.resize(len.saturating_sub(self.base.len()), 0);
+        self.tail.resize(len.saturating_sub(self.fixed()), 0);
     }
 
     /// Makes it longer.
@@ -58,9 +78,14 @@ impl<'a> Pieces<'a> {
 
     /// The bytes of a range that lies in it.
     pub fn get(&self, range: Range<usize>) -> Vec<u8> {
-        let end = self.base.len();
-        let mut bytes = self.base[range.start.min(end)..range.end.min(end)].to_vec();
-        bytes.extend_from_slice(&self.tail[range.start.max(end) - end..range.end.max(end) - end]);
+        let mut bytes = Vec::with_capacity(range.len());
+        let mut start = 0;
+        for part in [self.base, self.attached(), &self.tail] {
+            let end = start + part.len();
+            let within = range.start.clamp(start, end) - start..range.end.clamp(start, end) - start;
+            bytes.extend_from_slice(&part[within]);
+            start = end;
+        }
         for (at, new) in &self.changes {
             let (from, to) = (range.start.max(*at), range.end.min(at + new.len()));
             if from < to {
@@ -71,11 +96,11 @@ impl<'a> Pieces<'a> {
         bytes
     }
 
-    /// Puts bytes over those of a range that lies in it.
+    /// Puts bytes over those of a range that lies in it, and not in the archive.
     pub fn set(&mut self, at: usize, new: &[u8]) {
-        let end = self.base.len();
+        let (end, tail) = (self.base.len(), self.fixed());
         let (below, above) = new.split_at(new.len().min(end.saturating_sub(at)));
-        let from = at.max(end) - end;
+        let from = at.max(tail) - tail;
         self.tail[from..from + above.len()].copy_from_slice(above);
         let touches = |c: &(usize, Vec<u8>)| c.0 < at + below.len() && at < c.0 + c.1.len();
         let touched = self.changes.iter().filter(|c| touches(c));

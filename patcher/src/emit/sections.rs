@@ -11,10 +11,11 @@ use object::{U16, U32, U64};
 
 use super::frames::{self, Injected};
 use super::note;
-use super::output::Place;
+use super::output::{Place, Stretch};
 use super::segment::{Contents, Part};
 use crate::elf::Image;
 use crate::elf::image::Section;
+use crate::patched::read;
 use crate::plan::Detour;
 use crate::scan::Functions;
 use crate::shim::SLOTS_SIZE;
@@ -65,6 +66,9 @@ pub(super) fn tail(
     }
     let mut builder = Builder::new(image, offset + contents.bytes.len() as u64, headers);
     builder.injected(contents, address, offset);
+    if let Some(Stretch { address, offset, len }) = place.archive {
+        builder.named(read::ARCHIVE, header(SHT_PROGBITS, SHF_ALLOC, address, offset, len));
+    }
     builder.appended(".procsys.undo", header(SHT_PROGBITS, 0, 0, 0, 0), undo);
     let injected = Injected {
         entries: &contents.entries,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::paths::Topic;
 use super::sites::SiteFacts;
-use super::{Go, Inspection, WasPatched};
+use super::{Carries, Go, Inspection, WasPatched};
 use crate::emit::note::Claims;
 
 impl Inspection {
@@ -31,6 +31,7 @@ impl Inspection {
                 "functions": c.functions,
                 "references": c.references,
             })).collect::<Vec<_>>(),
+            "archive": self.archive.as_ref().map(archive_json),
             "patched": self.patched.as_ref().map(patched_json),
             "can_be_patched": self.obstacle.is_none(),
             "obstacle": self.obstacle,
@@ -47,6 +48,25 @@ fn go_json(go: &Go) -> Value {
         "path": go.path,
         "settings": settings,
     })
+}
+
+fn archive_json(archive: &Carries) -> Value {
+    json!({
+        "name": archive.name,
+        "bytes": archive.packed,
+        "unpacked_bytes": archive.unpacked,
+        "programs": archive.programs.iter().map(|(name, bytes, go)| json!({"name": name, "bytes": bytes, "go": go})).collect::<Vec<_>>(),
+        "other_files": archive.others,
+    })
+}
+
+fn archive_lines(f: &mut Formatter<'_>, archive: &Carries) -> Result {
+    writeln!(f, "  archive   {}", archive.name)?;
+    for (name, bytes, go) in &archive.programs {
+        writeln!(f, "            {name}: {go}, {bytes} bytes")?;
+    }
+    let Carries { packed, unpacked, others, .. } = archive;
+    writeln!(f, "            {others} other files; {packed} bytes, unpacked {unpacked}")
 }
 
 fn site_json(site: &SiteFacts) -> Value {
@@ -88,6 +108,9 @@ impl Display for Inspection {
         }
         if let Some(go) = &self.go {
             self.go(f, go)?;
+        }
+        if let Some(archive) = &self.archive {
+            archive_lines(f, archive)?;
         }
         writeln!(f, "  C library {}", self.libc.as_deref().unwrap_or("no sign of one"))?;
         if let Some(patched) = &self.patched {

@@ -17,6 +17,8 @@ use crate::emit::note::{LOCATOR, LOCATOR_EMPTY};
 
 /// Bytes of a word.
 const WORD: usize = 4;
+/// Bytes that are summed at a time: whole words.
+const BLOCK: usize = 1 << 20;
 
 /// The two sums of some whole words, and how many words they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -124,6 +126,7 @@ impl Sums {
 /// added, and nothing is read again.
 pub fn seal(pieces: &mut Pieces<'_>, base: Sums) {
     let start = pieces.base().len();
+    let tail = start + pieces.attached().len();
     // Sums are taken with zeros in their own place, as it stands now.
     let Some(place) = by_word(pieces.tail()) else { return };
     let whole = start / WORD * WORD;
@@ -134,8 +137,12 @@ pub fn seal(pieces: &mut Pieces<'_>, base: Sums) {
             sums = sums.with_change(at, *old, *new);
         }
     }
-    sums = sums.and(Sums::of_file(&pieces.get(whole..pieces.len())));
-    pieces.set(start + place.start, sums.digits().as_bytes());
+    let blocks = (whole..pieces.len()).step_by(BLOCK).map(|at| at..pieces.len().min(at + BLOCK));
+    for block in blocks {
+        let (is_last, bytes) = (block.end == pieces.len(), pieces.get(block));
+        sums = sums.and(if is_last { Sums::of_file(&bytes) } else { Sums::of(&bytes) });
+    }
+    pieces.set(tail + place.start, sums.digits().as_bytes());
 }
 
 /// Where the digits are: after their word, or, if that is what was damaged, in

@@ -14,6 +14,8 @@ use crate::error::Error;
 pub const UNDO: &str = ".procsys.undo";
 /// The section with the compiled rules.
 pub const RULES: &str = ".procsys.rules";
+/// The section with the archive that took the place of an embedded one, and its name.
+pub const ARCHIVE: &str = ".procsys.archive";
 /// Bytes before the old bytes of a change: offset u64, length u32.
 pub const UNDO_HEADER: usize = 12;
 
@@ -78,6 +80,11 @@ impl<'a> Patched<'a> {
         };
         let changes = changes(part(UNDO)?).ok_or_else(|| format!("{UNDO} can't be read"))?;
         Ok(Some(Self { bytes, claims, rules: part(RULES)?, changes }))
+    }
+
+    /// The bytes of a section, by its name.
+    pub fn section(&self, name: &str) -> Option<&'a [u8]> {
+        self.bytes.get(section(self.bytes, name)?)
     }
 
     /// The original, whether or not it has the digest that the note says.

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use procsys_rules::Table;
 
+use super::archive;
 use super::locator;
 use super::place::{self, Finding};
 use super::read::{self, Patched};
@@ -37,6 +38,8 @@ pub struct Verdict {
     pub rule_names: Vec<String>,
     /// How many sites were derived again; 0 when that was not possible.
     pub sites: usize,
+    /// The name of the archive in a k3s release file, and the patched programs in it.
+    pub archive: Option<(String, Vec<String>)>,
     /// How many constants were derived again, where those were rewritten.
     pub constants: Option<usize>,
     /// What is not as it should be; empty when all is.
@@ -141,20 +144,33 @@ fn compare(base: &[u8], actual: &[u8]) -> Result<Verdict, Stop> {
             constants: &derived.changes,
         });
     }
-    let options = Options {
+    let mut options = Options {
         every_call: claims.every_call,
         preload: claims.preload.clone(),
         dry_run: true,
         ..Options::default()
     };
+    let mut archive = None;
+    if claims.archive.is_some() {
+        let again = archive::again(&patched, &original, table, &options).map_err(nothing)?;
+        if base != actual && again.wrong.is_some() {
+            return Err(Stop::Unconfirmed);
+        }
+        options.archive = Some(again.attached.clone());
+        archive = Some(again);
+    }
     let write = |pieces: &Pieces<'_>| Ok(pieces.bytes());
     let derived = derive(&original, table, &options, write, |derived| {
-        checked(Written {
+        let verdict = checked(Written {
             bytes: derived.written,
             original_len,
             digest: derived.digest,
             detours: Some(derived),
             constants: &[],
+        })?;
+        Ok(match archive {
+            Some(archive) => archive.said_in(verdict),
+            None => verdict,
         })
     });
     derived.map_err(nothing)?.0
@@ -201,6 +217,7 @@ fn verdict(
         rules: claims.rules.clone(),
         rule_names: rule_names(patched.rules),
         sites: derived.detours.map_or(0, |d| d.scan.sites.len()),
+        archive: None,
         constants: claims.constants.is_some().then_some(derived.constants.len()),
         findings,
         has_more,

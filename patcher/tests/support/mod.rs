@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 pub(crate) mod elf;
 pub(crate) mod random;
+pub(crate) mod release;
 
 /// The command under test.
 pub(crate) const PATCHER: &str = env!("CARGO_BIN_EXE_procsys-patch");
