@@ -182,6 +182,7 @@ hazards! {
     cancel_read: "cancel_read.c",
     cancel_storm: "cancel_storm.c",
     cancel_unwind: "cancel_unwind.c",
+    clone_libc: "clone_libc.c",
     clone_new_stack: "clone_new_stack.c",
     clone_stack_zero: "clone_stack_zero.c",
     descriptors: "descriptors.c",
