@@ -157,7 +157,8 @@ impl Programs {
 
 /// Runs one suite stock and changed. The stock run is shared by the ways; when
 /// lists differ, the *pair* is run again, as a test that depends on the
-/// machine's mood can fail on either side.
+/// machine's mood can fail on either side: what differs in the same way each time
+/// is a difference.
 pub fn compare(
     suite: &str,
     unstable: &[Unstable],
@@ -183,7 +184,7 @@ pub fn compare(
     report
 }
 
-/// One way: pairs of runs until one pair is equal.
+/// One way: pairs of runs until no test differs in the same way in all of them.
 fn in_pairs(
     name: &str,
     unstable: &[Unstable],
@@ -194,6 +195,8 @@ fn in_pairs(
 ) -> Result<(), String> {
     const TRIES: usize = 3;
     let mut again = None;
+    // What has differed in the same way in every try.
+    let mut standing: Option<Vec<String>> = None;
     for attempt in 1.. {
         let before = again.as_ref().unwrap_or(first);
         let after = changed();
@@ -208,18 +211,25 @@ fn in_pairs(
             }
         }
         let _ = writeln!(lines, "{name}: {}; {} differences", after.counts(), different.len());
+        let shown = different.join("\n    ");
+        different.retain(|d| standing.as_ref().is_none_or(|all| all.contains(d)));
         if different.is_empty() {
+            if !shown.is_empty() {
+                let _ =
+                    writeln!(lines, "  no test differs twice in the same way; now:\n    {shown}");
+            }
             break;
         }
-        let shown = different.join("\n    ");
         let _ =
             writeln!(lines, "  try {attempt} of {TRIES} differed (stock / changed):\n    {shown}");
         if attempt == TRIES {
             return Err(format!(
-                "{name}: differs in {TRIES} of {TRIES} tries:\n    {shown}\nchanged ended with:\n{}",
+                "{name}: differs in {TRIES} of {TRIES} tries:\n    {}\nchanged ended with:\n{}",
+                different.join("\n    "),
                 after.tail
             ));
         }
+        standing = Some(different);
         again = Some(stock());
     }
     Ok(())
@@ -277,6 +287,20 @@ mod tests {
         let (stock, changed) = (|| run(&[("A", "PASS")], 0), || run(&[("A", "FAIL")], 0));
         let report = compare("suite", &[], &stock, &[("changed", &changed)]);
         assert_eq!(report.failures.len(), 1);
+    }
+
+    #[test]
+    fn tests_that_differ_once_each_are_printed_and_not_held_against_it() {
+        let turn = std::cell::Cell::new(0);
+        let stock = || run(&[("A", "PASS"), ("B", "PASS")], 0);
+        let changed = || {
+            turn.set(turn.get() + 1);
+            let failing = if turn.get() == 1 { "A" } else { "B" };
+            run(&["A", "B"].map(|n| (n, if n == failing { "FAIL" } else { "PASS" })), 0)
+        };
+        let report = compare("suite", &[], &stock, &[("changed", &changed)]);
+        assert_eq!(report.failures, Vec::<String>::new());
+        assert!(report.lines.contains("differs twice in the same way"), "{}", report.lines);
     }
 
     #[test]
