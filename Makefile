@@ -43,10 +43,12 @@ E2E := $(CARGO) test --locked --release --no-fail-fast -p procsys-tests
 
 e2e: build fixtures
 	$(E2E) --no-run
-	$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line e2e-waiting e2e-working
+	$(MAKE) --no-print-directory --jobs=2 --keep-going e2e-waiting e2e-working
 
 e2e-waiting:
-	$(E2E) $(WAITING:%=--test %) -- --test-threads=1 --nocapture
+	@echo "beside the others, and printed when they have ended: $(WAITING)"
+	@$(E2E) $(WAITING:%=--test %) -- --test-threads=1 --nocapture >target/e2e-waiting.log 2>&1; \
+	    code=$$?; cat target/e2e-waiting.log; exit $$code
 
 e2e-working:
 	$(E2E) --lib $(WORKING:%=--test %) -- --test-threads=1 --nocapture
