@@ -92,7 +92,7 @@ pub fn page(rows: &[Row]) -> String {
          small ones built by several compilers (made/compiler version). Each is patched with the default \
          profile and again with `--every-call`; verify must be clean, revert must give the same bytes, and \
          every command of `tests/corpus/smoke.txt` for it the same output, errors and exit code as \
-         unpatched. `make corpus-bounded` does the same with some forty of them.\n\n\
+         unpatched. `make corpus-bounded`, a part of `make test`, does the same with some thirty of them.\n\n\
          {}.\n\n\
          | file | from | MB | kind | Go | sites | detoured | signal returns | not instructions | verify, revert | commands |\n\
          |---|---|---|---|---|---|---|---|---|---|---|\n",
@@ -102,6 +102,9 @@ pub fn page(rows: &[Row]) -> String {
         writeln!(page, "| {} |", cells(row).join(" | ")).expect("strings grow");
     }
     page.push_str("\n## Refused\n\n");
+    if rows.iter().all(|row| row.refused.is_none()) {
+        page.push_str("None.\n");
+    }
     for row in rows {
         if let Some(why) = &row.refused {
             let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
