@@ -3,7 +3,8 @@
 //! cancellation, every system call through the slow path, glibc, musl and Go at
 //! the same time. Afterwards the process is looked at from outside: the counts
 //! are those of the stock program, and no stack of the shim's is lost: when all but
-//! one are made to look like those of threads that are gone, every one comes back.
+//! one are made to look like those of threads that are gone, every one that has a
+//! name comes back.
 //!
 //! `make stress` runs it for ten minutes.
 
@@ -30,6 +31,9 @@ const AREAS_KEPT_AT: u64 = 0x400;
 const AREAS: u64 = 4096;
 const AREA_SIZE: u64 = 0x8000;
 const AREA_LOCK: u64 = 0xf0;
+/// So many may be left by threads that were cancelled before the hook had named them
+/// and whose memory the C library keeps (docs/limits.md).
+const UNNAMED_AT_MOST: usize = SLOTS / 4;
 /// The state of a lock whose thread is in the slow path, of a thread that no kernel
 /// numbers so high (PID_MAX_LIMIT).
 const HELD_BY_NOBODY: u64 = 1 | 0x3fff_ffff << 32;
@@ -107,7 +111,7 @@ fn stress(kind: &str, operations: usize, work: &Path, seconds: u64) -> Result<()
     changed.hold_all_but_one(&patched)?;
     changed.go_on()?;
     let left = changed.left(&patched)?;
-    if left != 0 {
+    if left > UNNAMED_AT_MOST {
         return Err(format!("{kind}: {left} of {SLOTS} stacks don't come back"));
     }
     let descriptors = changed.descriptors();
@@ -219,16 +223,32 @@ impl Stressed {
         self.signal(libc::SIGCONT)
     }
 
-    /// How many stacks stay taken; a thread of the language's own may have one now.
+    /// How many stacks stay taken, all without a thread's name; a thread of the
+    /// language's own may have one just now.
     fn left(&self, program: &Path) -> Result<usize, String> {
         let end = Instant::now() + Duration::from_secs(5);
         loop {
-            match self.taken(program) {
-                Ok([0, _]) => return Ok(0),
-                taken if Instant::now() > end => return taken.map(|[held, _]| held),
-                _ => std::thread::sleep(Duration::from_millis(10)),
+            let [held, _] = self.taken(program).unwrap_or([SLOTS, 0]);
+            let named = self.locks(program)?.into_iter().filter(|lock| lock >> 32 != 0).count();
+            match (held, named) {
+                (0, _) => return Ok(0),
+                _ if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
+                (held, 0) => return Ok(held),
+                (_, named) => return Err(format!("{named} named stacks don't come back")),
             }
         }
+    }
+
+    /// The locks of all stacks.
+    fn locks(&self, program: &Path) -> Result<Vec<u64>, String> {
+        let path = format!("/proc/{}/mem", self.child.id());
+        let locks = symbol(program, "procsys_slots")?;
+        let mut bytes = [0; SLOTS * 8];
+        std::fs::File::open(path)
+            .and_then(|memory| memory.read_exact_at(&mut bytes, locks))
+            .map_err(|e| e.to_string())?;
+        let (words, _) = bytes.as_chunks::<8>();
+        Ok(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
     }
 
     /// Stops all of its threads.
