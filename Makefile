@@ -97,6 +97,7 @@ lint:
 	rustfmt --edition 2024 --check patcher/shim/main.rs
 	cd fuzz && $(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked -p procsys-hook -p procsys-preload --no-default-features -- -D warnings
 
 # Licences, duplicates, sources (deny.toml), then advisories, whose database is
 # fetched; run when dependencies change. AUDIT_OFFLINE=1 leaves the last out.
