@@ -163,9 +163,11 @@ fn addresses(image: &Image<'_>, room: &Room, behind: u64) -> Result<(u64, u64, u
         return Ok((lowest, file_end, first));
     }
     // As far from the start in the file as in memory: addresses cost nothing.
-    let base = lowest.max(first + file_end);
-    if base - first - file_end > HOLE_MAX {
-        return Err(Error::Input("no room for one more program header".into()));
+    let no_room = || Error::Input("no room for one more program header".into());
+    let least = first.checked_add(file_end).ok_or_else(no_room)?;
+    let base = lowest.max(least);
+    if base - least > HOLE_MAX {
+        return Err(no_room());
     }
     Ok((base, base - first, first))
 }
