@@ -287,3 +287,32 @@ fn killed() {
     }
     assert!(old > 0 && done > 0, "{old} old, {done} new: not killed on the way");
 }
+
+/// Go's linker puts the table of sections before the code, into its segment. What
+/// reads as a syscall there, a section's size say, is none.
+#[test]
+fn what_reads_as_a_syscall_in_the_files_own_tables_is_none() {
+    const ROOM: usize = 0x200;
+    const HEADER: usize = 64;
+    const ADDRESS: usize = 16;
+    let place = Place::new();
+    let layout = ["-static", "-nostdlib", "-Wl,-z,noseparate-code,-Ttext=0x401000"];
+    let input = place.compile("tables", HELLO, &layout);
+    let bytes = fs::read(&input).expect("it was written");
+    let (at, count) =
+        (elf::u64_at(&bytes, elf::SHOFF) as usize, usize::from(elf::u16_at(&bytes, elf::SHNUM)));
+    let len = count * HEADER;
+    assert!(bytes[ROOM..ROOM + len].iter().all(|&b| b == 0), "there is room before the code");
+    let table = bytes[at..at + len].to_vec();
+    let mut moved =
+        elf::with(&bytes, &[(ROOM, &table), (elf::SHOFF, &(ROOM as u64).to_le_bytes())]);
+    // The names' section is not loaded: its address means nothing. 06 begins no
+    // instruction, so that no decoding leads up to the pair.
+    let names = usize::from(elf::u16_at(&bytes, elf::SHSTRNDX)) * HEADER;
+    moved[ROOM + names + ADDRESS..][..8].copy_from_slice(&[6, 6, 6, 6, 6, 6, 0x0f, 0x05]);
+    fs::write(&input, moved).expect("it can be written");
+    let output = place.path("patched");
+    let report = success(&patch_to(&input, &output));
+    assert!(report.contains(" 1 byte pairs 0f 05"), "{report}");
+    assert_eq!(run(&output), run(&input));
+}

@@ -211,15 +211,33 @@ impl<'a> Image<'a> {
         self.code().any(|(start, bytes)| address >= start && address - start < bytes.len() as u64)
     }
 
-    /// Whether a section of data holds the address: older linkers put those into
-    /// the same segment as code.
+    /// Whether a section of data holds the address, or one of the file's own
+    /// tables: older linkers, and Go's, put those into the same segment as code.
     pub fn is_data(&self, address: u64) -> bool {
+        let data = u64::from(elf::SHF_ALLOC);
+        let code = data | u64::from(elf::SHF_EXECINSTR);
+        self.is_in_section(address, data)
+            || self.is_in_table(address) && !self.is_in_section(address, code)
+    }
+
+    /// Whether a section of that kind holds the address: `SHF_ALLOC`, and
+    /// `SHF_EXECINSTR` or not.
+    fn is_in_section(&self, address: u64, wanted: u64) -> bool {
         self.sections.iter().any(|s| {
-            let flags = s.sh_flags.get(LE);
-            let kind = u64::from(elf::SHF_ALLOC | elf::SHF_EXECINSTR);
-            flags & kind == u64::from(elf::SHF_ALLOC)
-                && address.wrapping_sub(s.sh_addr.get(LE)) < s.sh_size.get(LE)
+            let kind = s.sh_flags.get(LE) & u64::from(elf::SHF_ALLOC | elf::SHF_EXECINSTR);
+            kind == wanted && address.wrapping_sub(s.sh_addr.get(LE)) < s.sh_size.get(LE)
         })
+    }
+
+    /// Whether it lies in the file's header, or the table of segments or sections.
+    fn is_in_table(&self, address: u64) -> bool {
+        let Some(offset) = self.offset(address) else { return false };
+        let tables = [
+            (0, size_of_val(self.header)),
+            (self.header.e_phoff.get(LE), size_of_val(self.segments)),
+            (self.header.e_shoff.get(LE), self.sections.len() * size_of::<Section>()),
+        ];
+        tables.into_iter().any(|(start, len)| offset.wrapping_sub(start) < len as u64)
     }
 
     /// A section by name: its header and bytes.
