@@ -94,6 +94,14 @@ pub const UNSTABLE_IN_BASH: [Unstable; 4] = [
     Unstable { test: "run-read", reason: "read -t against sleeping writers" },
 ];
 
+/// The tests of busybox that end differently in runs of one and the same busybox: each
+/// signals itself from a child in the background, which may come before or after the
+/// next child is started.
+pub const UNSTABLE_IN_BUSYBOX: [Unstable; 2] = [
+    Unstable { test: "ash-misc/exitcode_trap2.tests", reason: "races with a signal to itself" },
+    Unstable { test: "ash-misc/exitcode_trap6.tests", reason: "races with a signal to itself" },
+];
+
 /// The tests of bash that sleep for most of a minute.
 pub const SLEEPY: [&str; 3] = ["run-jobs", "run-read", "run-trap"];
 

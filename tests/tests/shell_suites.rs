@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use procsys_tests::fixture;
-use procsys_tests::shellsuites::{SLEEPY, UNSTABLE_IN_BASH, bash, busybox};
+use procsys_tests::shellsuites::{SLEEPY, UNSTABLE_IN_BASH, UNSTABLE_IN_BUSYBOX, bash, busybox};
 use procsys_tests::suite::{
     Programs, Report, SuiteRun, Unstable, asked, conclude, is_whole, workplace,
 };
@@ -28,7 +28,9 @@ fn busybox_ends_its_tests_as_unpatched() {
     let work = workplace("busybox");
     let applets = applets();
     let applets: Vec<&str> = applets.iter().map(String::as_str).collect();
-    let report = both_ways("busybox-static", &work, &[], &|p| busybox(p, &work, &applets, &[]));
+    let unstable = &UNSTABLE_IN_BUSYBOX;
+    let report =
+        both_ways("busybox-static", &work, unstable, &|p| busybox(p, &work, &applets, &[]));
     let _ = std::fs::remove_dir_all(&work);
     conclude(&[report], 1000);
 }
