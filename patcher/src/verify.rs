@@ -193,25 +193,31 @@ fn unchanged(
     })
 }
 
-/// A range of both files is the same but for the holes, which are in order.
+/// A range of both files is the same but for the holes, which are in order. Pages
+/// are given back by whole blocks: most holes lie side by side in one page.
 fn compare(
     old: &[u8],
     written: &impl Written,
     holes: &[(usize, usize)],
     range: Range<usize>,
 ) -> Result<(), Error> {
-    let mut from = range.start;
-    for &(start, end) in holes.iter().chain([&(range.end, range.end)]) {
-        let start = start.clamp(from, range.end);
-        for block in (from..start).step_by(BLOCK) {
-            let block = block..start.min(block + BLOCK);
+    let mut holes = holes.iter().copied().skip_while(|hole| hole.1 <= range.start).peekable();
+    for start in range.clone().step_by(BLOCK) {
+        let block = start..range.end.min(start + BLOCK);
+        let mut from = block.start;
+        while from < block.end {
+            let (hole, end) = *holes.peek().unwrap_or(&(block.end, block.end));
+            let same = from..hole.clamp(from, block.end);
             ensure(
-                old[block.clone()] == written[block.clone()],
-                format!("bytes changed between {:#x} and {:#x}", block.start, block.end),
+                old[same.clone()] == written[same.clone()],
+                format!("bytes changed between {:#x} and {:#x}", same.start, same.end),
             )?;
-            written.done_with(block);
+            from = end.clamp(same.end, block.end);
+            if end <= block.end {
+                holes.next();
+            }
         }
-        from = end.clamp(start, range.end);
+        written.done_with(block);
     }
     Ok(())
 }
