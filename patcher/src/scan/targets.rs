@@ -64,8 +64,7 @@ pub fn near(
     sites: &[Site],
     look: Look,
 ) -> Result<Targets, Error> {
-    let mut targets = Targets::default();
-    let mut budget = Budget::new(image.bytes.len());
+    let mut targets = inside(image, sites)?;
     let mut sources = Sources {
         image,
         functions,
@@ -73,14 +72,7 @@ pub fn near(
         decoded: BTreeMap::new(),
         budget: Budget::new(image.bytes.len()),
     };
-    let mut last = None;
     for site in sites {
-        if last != Some(site.function.start) {
-            if !of_function(image, site, &mut targets.all, &mut budget) {
-                return super::too_much(format!("{:#x}: {}", site.address, site.function));
-            }
-            last = Some(site.function.start);
-        }
         short_jumps(&mut sources, site, &mut targets);
     }
     let windows = Windows::around(image, sites);
@@ -97,15 +89,16 @@ pub fn near(
     Ok(targets)
 }
 
-/// Finds the targets in functions of Go's alone. Nothing jumps into those from
-/// outside: Go's compiler and linker know calls of functions, and no more.
+/// Finds the targets that the functions themselves have. Go's have no others: its
+/// compiler and linker know calls of functions, and no jumps into them.
 ///
 /// # Errors
 /// As [`near`].
 pub fn inside(image: &Image<'_>, sites: &[Site]) -> Result<Targets, Error> {
     let mut targets = Targets::default();
     let mut budget = Budget::new(image.bytes.len());
-    for site in sites {
+    for in_one in sites.chunk_by(|a, b| a.function.start == b.function.start) {
+        let site = &in_one[0];
         if !of_function(image, site, &mut targets.all, &mut budget) {
             return super::too_much(format!("{:#x}: {}", site.address, site.function));
         }
