@@ -100,11 +100,12 @@ pub(crate) fn patch_to(
         return Ok(Report { dropped_setuid: file.is_setuid(), time: start.elapsed(), ..report });
     };
     let original = original(&file)?;
-    let parent = files::directory(output);
-    let options = &Options { scratch: parent.is_dir().then_some(parent), ..options.clone() };
+    let scratch = Some(files::directory(output)).filter(|directory| directory.is_dir());
+    let is_there = scratch.is_some();
+    let options = &Options { scratch, ..options.clone() };
     let report = std::thread::scope(|scope| {
         // The input is copied beside all else, if there is a place for it yet.
-        let copy = (original.is_none() && files::directory(output).is_dir())
+        let copy = (original.is_none() && is_there)
             .then(|| scope.spawn(|| Beside::copy_of(&file, output)));
         let (report, copy) = run(&file, original.as_deref(), set, options, |pieces| {
             before()?;
