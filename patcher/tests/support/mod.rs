@@ -62,7 +62,7 @@ _start:
     mov $1, %eax
     mov $1, %edi
     lea text(%rip), %rsi
-    mov $6, %edx
+    mov $end - text, %edx
     syscall
     mov $231, %eax
     xor %edi, %edi
@@ -70,6 +70,7 @@ _start:
     .size _start, . - _start
     .section .rodata
 text: .ascii "hello\n"
+end:
     .data
 data: .quad 1
 "#;

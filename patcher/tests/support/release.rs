@@ -7,7 +7,7 @@ use std::process::Command;
 use procsys_patcher::emit::note;
 use procsys_patcher::k3s::zst;
 
-use super::{BARE, Place};
+use super::{BARE, HELLO, Place};
 
 /// What Go leaves in every program: here, that its version is 1.24.
 const BUILD_INFO: &str = r#"
@@ -23,27 +23,7 @@ const BUILD_INFO: &str = r#"
 
 /// A program that Go seems to have built; it prints its name.
 pub(crate) fn program(place: &Place, name: &str) -> Vec<u8> {
-    let source = format!(
-        r#"
-    .globl _start
-    .type _start,@function
-_start:
-    mov $1, %eax
-    mov $1, %edi
-    lea text(%rip), %rsi
-    mov $end - text, %edx
-    syscall
-    mov $231, %eax
-    xor %edi, %edi
-    syscall
-    .size _start, . - _start
-    .section .rodata
-text: .ascii "{name}\n"
-end:
-    .data
-data: .quad 1
-{BUILD_INFO}"#
-    );
+    let source = HELLO.replace("hello", name) + BUILD_INFO;
     let path = place.compile(name, &source, BARE);
     let bytes = std::fs::read(&path).expect("it was just built");
     std::fs::remove_file(path).expect("it was just built");
@@ -66,7 +46,7 @@ pub(crate) struct Parts {
 impl Parts {
     /// Two Go programs, one of C, a script, a link.
     pub(crate) fn of_k3s(place: &Place) -> Self {
-        let other = place.compile("other", super::HELLO, BARE);
+        let other = place.compile("other", HELLO, BARE);
         Self {
             files: vec![
                 ("k3s", program(place, "k3s")),
