@@ -2,11 +2,13 @@
  * pathrs-lite/internal/procfs: OpenRoot, procfsLookupInRoot, ReopenFd) while
  * another thread mounts one thing after another over it, and counts what it got.
  *
- *   race safe|naive TRIES TRUSTED POINT SOURCE...
+ *   race safe|naive TRIES MOST TRUSTED POINT SOURCE...
  *
  * POINT is below /proc; each SOURCE is bound, and that mount is moved over the
  * point and away again in its turn (moving takes no grace period of the kernel's).
- * Run in a folder of its own.
+ * Run in a folder of its own. It tries TRIES times, and then goes on, up to MOST,
+ * until both sides were seen: safe until something trusted was read and something
+ * refused, naive until something wrong was read.
  * TRUSTED is the text of the file that the program started with; all that is
  * neither that nor the kernel's own text is wrong. "naive" drops
  * RESOLVE_NO_XDEV from the call.
@@ -24,6 +26,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SYSCTL "sys/net/ipv4/ip_unprivileged_port_start"
@@ -47,11 +50,15 @@ static int park(const char *source) {
     return mount(source, place, 0, MS_BIND, 0);
 }
 
+/* A patched call looks at a mount for some 100 us before it trusts it: one in eight
+ * stays long enough to be trusted, the others go while it is looked at. */
 static void *swap(void *unused) {
+    const struct timespec rest = {.tv_nsec = 150000};
     while (!is_over) {
         for (int i = 0; i < count && !is_over; i++) {
             if (mount(parked[i], point, 0, MS_MOVE, 0)) perror("move"), exit(2);
-            sched_yield();
+            if (swaps % 8) sched_yield();
+            else nanosleep(&rest, 0);
             if (mount(point, parked[i], 0, MS_MOVE, 0)) perror("move back"), exit(2);
             swaps++;
         }
@@ -90,25 +97,26 @@ int main(int argc, char **argv) {
     unsigned long trusted = 0, native = 0, refused = 0, wrong = 0;
     char at[256], own[128], text[128], example[128] = "";
     pthread_t swapper;
-    if (argc < 6) return fputs("race safe|naive TRIES TRUSTED POINT SOURCE...\n", stderr), 2;
+    if (argc < 7) return fputs("race safe|naive TRIES MOST TRUSTED POINT SOURCE...\n", stderr), 2;
     int drop = !strcmp(argv[1], "naive");
+    long tries = atol(argv[2]), most = atol(argv[3]);
     if (unshare(CLONE_NEWNS) || mount(0, "/", 0, MS_REC | MS_PRIVATE, 0) ||
         mount("proc", "/proc", "proc", 0, 0)) {
         return perror("a procfs of one's own"), 2;
     }
     if (look(0, own, sizeof own) < 0) return fputs("no sysctl\n", stderr), 2;
-    snprintf(at, sizeof at, "/proc/%s", argv[4]);
+    snprintf(at, sizeof at, "/proc/%s", argv[5]);
     point = at;
     if (mkdir("parked", 0700) && errno != EEXIST) return perror("parked"), 2;
     if (mount("parked", "parked", "tmpfs", 0, 0)) return perror("parked"), 2;
-    for (char **source = argv + 5; *source; source++) {
+    for (char **source = argv + 6; *source; source++) {
         if (park(*source)) return perror(*source), 2;
     }
     if (pthread_create(&swapper, 0, swap, 0)) return perror("pthread_create"), 2;
-    for (long left = atol(argv[2]); left > 0; left--) {
+    for (long tried = 0; tried < tries || (tried < most && !(drop ? wrong : trusted && refused)); tried++) {
         long got = look(drop, text, sizeof text);
         if (got < 0) refused++;
-        else if (!strncmp(text, argv[3], strlen(argv[3])) && text[strlen(argv[3])] == '\n') trusted++;
+        else if (!strncmp(text, argv[4], strlen(argv[4])) && text[strlen(argv[4])] == '\n') trusted++;
         else if (!strcmp(text, own)) native++;
         else wrong++, strcpy(example, text);
     }
