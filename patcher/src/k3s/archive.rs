@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufWriter, Read, Write};
 use std::ops::{Deref, Range};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -16,6 +16,8 @@ use crate::error::Error;
 
 /// Bytes of a header; contents are filled up to a multiple of it.
 const BLOCK: u64 = 512;
+/// Bytes that are unpacked at a time.
+const BUFFER: usize = 256 << 10;
 /// The most that an archive may hold, in bytes: twenty times what k3s's does.
 const LARGEST: u64 = 4 << 30;
 
@@ -58,12 +60,17 @@ impl Archive {
     /// [`Error::Input`] when it is damaged, [`Error::Io`] when there is no room.
     pub fn unpack(stream: &[u8], directory: &Path) -> Result<Self, Error> {
         let no_room = |e: &io::Error| crate::files::failed(directory, e);
-        let mut file = tempfile::tempfile_in(directory).map_err(|e| no_room(&e))?;
+        let file = tempfile::tempfile_in(directory).map_err(|e| no_room(&e))?;
         let mut source = Unpacked::new(stream).take(LARGEST + 1);
-        let len = io::copy(&mut source, &mut file).map_err(|e| match e.kind() {
-            io::ErrorKind::InvalidData => damaged(&e.to_string()),
-            _ => no_room(&e),
-        })?;
+        // io::copy unpacks into its buffer.
+        let mut output = BufWriter::with_capacity(BUFFER, &file);
+        let copied = io::copy(&mut source, &mut output);
+        let len =
+            copied.and_then(|len| output.flush().map(|()| len)).map_err(|e| match e.kind() {
+                io::ErrorKind::InvalidData => damaged(&e.to_string()),
+                _ => no_room(&e),
+            })?;
+        drop(output);
         if len > LARGEST {
             return Err(damaged("it holds more than 4 GiB"));
         }
