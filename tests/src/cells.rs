@@ -14,6 +14,26 @@ const SECONDS: u32 = 30;
 /// All cells of a sandbox together.
 const LIMIT: Duration = Duration::from_secs(540);
 
+/// Everything that a stock runc may say in gVisor, with numbers as N, and the rule that
+/// answers it. Anything else is a finding.
+pub const KNOWN: [(&str, &str); 3] = [
+    (
+        "runc run failed: unsafe procfs detected: incorrect procfs root inode number N",
+        "procfs-root-inode",
+    ),
+    ("runc run failed: cgroup namespaces aren't enabled in the kernel", "cgroup-namespace-file"),
+    (
+        "runc run failed: unable to start container process: error during container init: \
+         open /proc/sys/net/ipvN/ip_unprivileged_port_start: operation not permitted",
+        "ip-unprivileged-port-start",
+    ),
+];
+
+/// Whether a stock runc is known to say this in gVisor.
+pub fn is_known(said: &str) -> bool {
+    KNOWN.iter().any(|(known, _)| *known == said)
+}
+
 /// What is run in one cell of a table.
 #[derive(Debug, Clone)]
 pub struct Job {

@@ -58,10 +58,16 @@ fn session(program: &Path) -> Vec<Step> {
 }
 
 #[test]
-fn debians_dynamic_runc_is_the_same_program() {
+fn dynamic_runcs_are_the_same_programs() {
     private_mounts();
+    for runc in ["runc-dynamic", "runc-current-dynamic"] {
+        is_the_same_program(runc);
+    }
+}
+
+fn is_the_same_program(runc: &str) {
     let folder = Folder::new("dynamic-native");
-    let stock = fixture("runc-dynamic");
+    let stock = fixture(runc);
     let expected = session(&stock);
     for begin in ["--version", "create", "start", "delete d"] {
         let works = expected.iter().any(|s| s.name.starts_with(begin) && s.code == Some(0));
@@ -71,8 +77,8 @@ fn debians_dynamic_runc_is_the_same_program() {
         let output = folder.path().join("runc");
         patched(&stock, &output, &args);
         let found = differences(&expected, &session(&output));
-        assert!(found.is_empty(), "{way}:\n{}", found.join("\n"));
-        println!("{way}: {} steps the same", expected.len());
+        assert!(found.is_empty(), "{runc}, {way}:\n{}", found.join("\n"));
+        println!("{runc}, {way}: {} steps the same", expected.len());
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use procsys_tests::cells::{Cell, Job, measure};
+use procsys_tests::cells::{Cell, Job, KNOWN, measure};
 use procsys_tests::gvisor::{Platform, real};
 use procsys_tests::native::Folder;
 use procsys_tests::oci::CONFIGS;
@@ -20,21 +20,6 @@ use procsys_tests::{fixture, patch, patcher, root, run};
 const RUNCS: [&str; 3] = ["runc-1.1.5", "runc-1.1.15", "runc-current"];
 
 const PLATFORMS: [Platform; 2] = [Platform::Ptrace, Platform::Systrap];
-
-/// Everything that a stock runc may say, with numbers as N, and the rule that
-/// answers it. Anything else is a finding.
-const KNOWN: [(&str, &str); 3] = [
-    (
-        "runc run failed: unsafe procfs detected: incorrect procfs root inode number N",
-        "procfs-root-inode",
-    ),
-    ("runc run failed: cgroup namespaces aren't enabled in the kernel", "cgroup-namespace-file"),
-    (
-        "runc run failed: unable to start container process: error during container init: \
-         open /proc/sys/net/ipvN/ip_unprivileged_port_start: operation not permitted",
-        "ip-unprivileged-port-start",
-    ),
-];
 
 type Cells = BTreeMap<String, Cell>;
 
