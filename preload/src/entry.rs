@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use procsys_rules::reach::{MARKED_MODES, PROCFS_ROOT_MODE};
 use procsys_rules::sockets;
 
-use crate::function::{Function, STATES, State, how, look};
+use crate::function::{FUNCTIONS, Function, STATES, State, how, look};
 use crate::{config, engine, libc, next, redirect, stack, trace};
 
 /// How far errno lies from the thread pointer; kept before any function's calls
@@ -53,18 +53,20 @@ macro_rules! load {
     };
 }
 
-/// Where each function goes on: `r10` has its [`Function`], which has the same place
-/// in its section as its [`State`] in [`STATES`], and the same size. `al` is 0 at each call of a next function: of variadic ones it is the number
-/// of vector registers used.
+/// Where each function goes on, with its number in `al`: `r10` gets its [`Function`],
+/// `r11` its [`State`]. `al` is 0 at each call of a next function: of variadic ones it
+/// is the number of vector registers used.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn with_registers() -> isize {
     naked_asm!(
         ".cfi_startproc",
-        "lea rax, [rip + __start_procsys_functions]",
-        "mov r11, r10",
-        "sub r11, rax",
-        "lea rax, [rip + {states}]",
+        "movzx eax, al",
+        "lea r11, [rip + {states}]",
+        "lea r10, [rax + 4*rax]",
+        "shl eax, 4",
         "add r11, rax",
+        "lea rax, [rip + {functions}]",
+        "lea r10, [rax + 2*r10]",
         "mov eax, [r11 + 8]",
         "2:",
         "cmp eax, {never}",
@@ -158,6 +160,7 @@ pub(crate) unsafe extern "C" fn with_registers() -> isize {
         accepted = const MARKED_MODES[1],
         namespace = const MARKED_MODES[2],
         states = sym STATES,
+        functions = sym FUNCTIONS,
         errno = sym ERRNO,
         may_be_redirected = sym may_be_redirected,
         enter = sym enter,
@@ -170,7 +173,7 @@ pub(crate) unsafe extern "C" fn with_registers() -> isize {
 /// once it is known what was asked for.
 #[cold]
 extern "C" fn resolve(function: &Function, state: &State) -> u32 {
-    let no_next = if function.next(state).is_some() { 0 } else { look::NO_NEXT };
+    let no_next = if state.next().is_some() { 0 } else { look::NO_NEXT };
     let how = match config::table() {
         Some(table) => how(function, table.reach(function.nr())),
         None => look::NEVER,
@@ -203,7 +206,7 @@ unsafe fn call(function: &Function, address: usize, args: [usize; 6]) -> isize {
 
 /// A call that may have to be made with other paths, or without libc.
 extern "C" fn enter(function: &Function, state: &State, given: &[usize; 6]) -> isize {
-    let next = function.next(state);
+    let next = state.next();
     if let Some(address) = next
         && let Some((position, directory, new)) = redirect::one(function, given)
     {

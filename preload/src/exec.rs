@@ -9,8 +9,8 @@ use procsys_hook::Call;
 
 use crate::engine;
 use crate::libc::{bytes, environment, errno, set_errno};
-use crate::next::{self, next};
-use crate::{environment as travel, pool};
+use crate::next::{self, Next, next};
+use crate::{environment as travel, function, pool};
 
 type List = *const *const u8;
 
@@ -21,7 +21,6 @@ const NO_CALL: usize = usize::MAX;
 const ENOSYS: c_int = 38;
 
 /// A function that runs a program: all of them take at most six words.
-#[repr(C, align(8))]
 struct Program {
     /// The call that it is.
     nr: u16,
@@ -45,22 +44,23 @@ enum Kind {
 }
 
 /// For each of the functions its next definition ([`next::kept`]).
-static FOUND: [AtomicUsize; PROGRAMS.len()] = [const { AtomicUsize::new(0) }; PROGRAMS.len()];
+static FOUND: [AtomicUsize; COUNT] = [const { AtomicUsize::new(0) }; COUNT];
 
 macro_rules! programs {
     ($($name:ident $at:literal = $nr:ident envp $envp:literal paths $paths:tt $kind:ident;)*) => {
-        static PROGRAMS: [Program; [$($at),*].len()] =
+        static PROGRAMS: [Program; COUNT] =
             [$(Program { nr: $nr, envp: $envp, paths: $paths, kind: Kind::$kind }),*];
+        /// How many there are.
+        pub(crate) const COUNT: usize = [$($at),*].len();
         $(
             #[unsafe(naked)]
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name(_: usize, _: usize, _: usize) -> c_int {
-                // As the functions of the lists begin: so is its name known.
+                // As the functions of the lists, whose numbers these follow.
                 naked_asm!(
-                    "lea r10, [rip + {programs} + 8 * {at}]",
+                    "mov al, {number}",
                     "jmp {in_a_row}",
-                    programs = sym PROGRAMS,
-                    at = const $at,
+                    number = const function::COUNT + $at,
                     in_a_row = sym in_a_row,
                 )
             }
@@ -75,9 +75,9 @@ programs! {
     execveat 3 = EXECVEAT envp 3 paths (0, 2) Exec;
     posix_spawn 4 = EXECVE envp 5 paths (1, 1) Spawn;
     posix_spawnp 5 = EXECVE envp 5 paths (1, 1) SearchedSpawn;
+    pidfd_spawn 6 = EXECVE envp 5 paths (1, 1) Spawn;
+    pidfd_spawnp 7 = EXECVE envp 5 paths (1, 1) SearchedSpawn;
 }
-
-const _: () = assert!(size_of::<Program>() == 8);
 
 /// Lays the arguments in a row, for [`run`].
 #[unsafe(naked)]
@@ -90,7 +90,7 @@ unsafe extern "C" fn in_a_row() -> c_int {
         "push rdx",
         "push rsi",
         "push rdi",
-        "mov rdi, r10",
+        "movzx edi, al",
         "mov rsi, rsp",
         "push rax",
         ".cfi_adjust_cfa_offset 56",
@@ -103,16 +103,23 @@ unsafe extern "C" fn in_a_row() -> c_int {
     )
 }
 
-/// Runs a program with its environment completed.
-extern "C" fn run(program: &'static Program, given: &[usize; 6]) -> c_int {
+/// Runs a program with its environment completed; `number` is that of the function.
+extern "C" fn run(number: usize, given: &[usize; 6]) -> c_int {
     let before = errno();
+    let at = number - function::COUNT;
+    let (Some(program), Some(found)) = (PROGRAMS.get(at), FOUND.get(at)) else { return -1 };
+    let next = next::kept(found, || next::exported_name(number as u8));
     let is_spawn = matches!(program.kind, Kind::Spawn | Kind::SearchedSpawn);
     let call = program.call(given);
     let mut result = -1;
     let Some(&envp) = given.get(usize::from(program.envp)) else { return result };
     travel::completed(envp as List, &mut |envp| {
         result = engine::run(&call, &|call| {
-            let result = program.make(given, call, envp);
+            let Some(next) = next else {
+                set_errno(ENOSYS);
+                return -1;
+            };
+            let result = program.make(next, given, call, envp);
             if is_spawn && result != 0 {
                 set_errno(result as c_int);
                 return -1;
@@ -147,25 +154,16 @@ impl Program {
     }
 
     /// Calls the next function with the paths of `call`, and that environment.
-    fn make(&'static self, given: &[usize; 6], call: &Call, envp: List) -> isize {
+    fn make(&self, next: usize, given: &[usize; 6], call: &Call, envp: List) -> isize {
         let mut args = *given;
         let paths = args.iter_mut().skip(usize::from(self.paths.0)).zip(call.args);
         paths.take(usize::from(self.paths.1)).for_each(|(to, from)| *to = from);
         if let Some(place) = args.get_mut(usize::from(self.envp)) {
             *place = envp as usize;
         }
-        let at = (&raw const *self) as usize;
-        let index = (at - (&raw const PROGRAMS) as usize) / size_of::<Self>();
-        let found = FOUND.get(index);
-        match found.and_then(|found| next::kept(found, || next::exported_name(at))) {
-            // SAFETY: the loader's tables have a function of this name there; the
-            // arguments are the program's own, and an environment.
-            Some(address) => unsafe { next::call(address, args) as i32 as isize },
-            None => {
-                set_errno(ENOSYS);
-                -1
-            }
-        }
+        // SAFETY: the loader's tables have a function of this name there; the
+        // arguments are the program's own, and an environment.
+        unsafe { next::call(next, args) as i32 as isize }
     }
 }
 
@@ -182,14 +180,31 @@ unsafe extern "C" fn execvp(file: usize, argv: usize) -> c_int {
 }
 
 /// fork: the child has none of the threads that may hold the hook's slots.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn fork() -> c_int {
+fn fork_by(next: &Next<'_>) -> c_int {
     // SAFETY: fork takes nothing.
-    let result = unsafe { next!("fork").call([0; 6]) }.unwrap_or(-1) as c_int;
+    let result = unsafe { next.call([0; 6]) }.unwrap_or(-1) as c_int;
     if result == 0 {
         pool::forked();
     }
     result
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn fork() -> c_int {
+    fork_by(&next!("fork"))
+}
+
+/// As fork, without what other libraries have asked to be done in the child.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _Fork() -> c_int {
+    fork_by(&next!("_Fork"))
+}
+
+/// glibc's other name for fork.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __fork() -> c_int {
+    naked_asm!("jmp {fork}", fork = sym fork)
 }
 
 // The variadic ones: the arguments in registers are pushed below those on the

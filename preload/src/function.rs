@@ -39,16 +39,20 @@ const fn fixed(value: i16) -> Source {
     VALUE + i as u8
 }
 
-/// One function. All of them lie in one section, in a row; so do the [`State`]s.
-/// Its name is that of its symbol ([`next::exported_name`]).
-#[repr(C, align(16))]
+/// One function. All of them lie in a row ([`FUNCTIONS`]); so do the [`State`]s.
+/// Its name is that of the symbol with its number ([`next::exported_name`]).
+#[derive(Clone, Copy)]
+#[repr(C)]
 pub(crate) struct Function {
+    /// The call's number, and [`RETURNS_INT`].
     nr: u16,
-    returns_int: bool,
     sources: [Source; 6],
     /// Its paths.
     paths: [Path; 2],
 }
+
+/// The bit of a function that returns an `int`.
+const RETURNS_INT: u16 = 1 << 15;
 
 /// A path of a function: in the low half of the byte its position among the
 /// function's own arguments, in the high one that of its directory; or [`NONE`].
@@ -129,23 +133,18 @@ impl Function {
             sources[at] = fixed(parts.2[i]);
             (at, i) = (at + 1, i + 1);
         }
-        let returns_int = same(ret, "i32");
-        Self { nr, returns_int, sources, paths: paths(nr, &sources) }
+        let int = if same(ret, "i32") { RETURNS_INT } else { 0 };
+        Self { nr: nr | int, sources, paths: paths(nr, &sources) }
     }
 
     /// The number of the system call that it is.
     pub(crate) fn nr(&self) -> usize {
-        usize::from(self.nr)
-    }
-
-    /// The address of its next definition, kept in `state`.
-    pub(crate) fn next(&self, state: &State) -> Option<usize> {
-        next::kept(&state.next, || next::exported_name(core::ptr::from_ref(self) as usize))
+        usize::from(self.nr & !RETURNS_INT)
     }
 
     /// What it returned, as a whole word.
     pub(crate) fn widened(&self, result: isize) -> isize {
-        if self.returns_int { result as i32 as isize } else { result }
+        if self.nr & RETURNS_INT != 0 { result as i32 as isize } else { result }
     }
 
     /// Whether it is given any path.
@@ -188,12 +187,41 @@ impl Function {
     }
 }
 
-/// The most functions that there is room for (`preload_library` counts them).
-pub(crate) const MOST: usize = 192;
+/// How many functions there are in the lists; the programs' numbers follow.
+pub(crate) const COUNT: usize = LAST.1;
 
-/// The states of all functions, in their order: zeros, which take no room in the
-/// file. Only [`crate::entry`] knows which is whose.
-pub(crate) static STATES: [State; MOST] = [const { State::new() }; MOST];
+/// Number and end of the last list.
+#[cfg(feature = "whole")]
+const LAST: (usize, usize) = crate::writes::NUMBERS;
+#[cfg(not(feature = "whole"))]
+const LAST: (usize, usize) = crate::socket::NUMBERS;
+
+/// The functions of all lists.
+pub(crate) static FUNCTIONS: [Function; COUNT] = {
+    let mut all = [crate::paths::LIST[0]; COUNT];
+    let lists: &[((usize, usize), &[Function])] = &[
+        (crate::paths::NUMBERS, &crate::paths::LIST),
+        (crate::stats::NUMBERS, &crate::stats::LIST),
+        (crate::plain::NUMBERS, &crate::plain::LIST),
+        (crate::socket::NUMBERS, &crate::socket::LIST),
+        #[cfg(feature = "whole")]
+        (crate::writes::NUMBERS, &crate::writes::LIST),
+    ];
+    let mut list = 0;
+    while list < lists.len() {
+        let ((first, end), functions) = lists[list];
+        let mut at = first;
+        while at < end {
+            all[at] = functions[at - first];
+            at += 1;
+        }
+        list += 1;
+    }
+    all
+};
+
+/// Their states: zeros, which take no room in the file.
+pub(crate) static STATES: [State; COUNT] = [const { State::new() }; COUNT];
 
 /// What is known of a function once it has been called: zeros until then.
 #[repr(C)]
@@ -225,6 +253,13 @@ pub(crate) mod look {
 impl State {
     const fn new() -> Self {
         Self { next: AtomicUsize::new(0), how: AtomicU32::new(0) }
+    }
+
+    /// The address of its function's next definition.
+    pub(crate) fn next(&self) -> Option<usize> {
+        let number =
+            (core::ptr::from_ref(self) as usize - (&raw const STATES) as usize) / size_of::<Self>();
+        next::kept(&self.next, || next::exported_name(number as u8))
     }
 
     /// Whether a success is known not to be looked at.
@@ -268,31 +303,47 @@ pub(crate) fn how(function: &Function, reach: Reach) -> u32 {
 
 /// Puts functions in the place of libc's. A line is the function as libc
 /// declares it, and the system call that it is: the number, fixed first
-/// arguments, those of the function, fixed last ones.
+/// arguments, those of the function, fixed last ones. The lists are numbered in
+/// one row: each follows the one that it names.
+///
+/// A function is two instructions: its number, in a register in which a caller
+/// passes nothing that is needed, and a jump. [`next::exported_name`] knows them.
 macro_rules! interpose {
-    ($(fn $name:ident($($arg:ident: $type:ident),*) -> $ret:ident
-        = $nr:literal ($($pre:expr),*) [$($slot:ident),*] ($($post:expr),*);)*) => {$(
-        #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name() -> isize {
-            #[unsafe(link_section = "procsys_functions")]
-            static FUNCTION: $crate::function::Function = $crate::function::Function::new(
+    (after $first:expr;
+     $(fn $name:ident($($arg:ident: $type:ident),*) -> $ret:ident
+        = $nr:literal ($($pre:expr),*) [$($slot:ident),*] ($($post:expr),*);)*) => {
+        #[allow(non_camel_case_types)]
+        enum Number { $($name),* }
+
+        /// The functions of this list.
+        pub(crate) const LIST: [$crate::function::Function; [$(Number::$name as usize),*].len()] =
+            [$($crate::function::Function::new(
                 stringify!($ret),
                 $nr,
                 &[$((stringify!($arg), stringify!($type))),*],
                 (&[$($pre),*], &[$(stringify!($slot)),*], &[$($post),*]),
-            );
-            core::arch::naked_asm!(
-                "lea r10, [rip + {function}]",
-                "jmp {with_registers}",
-                function = sym FUNCTION,
-                with_registers = sym $crate::entry::with_registers,
-            )
-        }
-    )*};
+            )),*];
+
+        /// The first one's number, and the one after the last.
+        pub(crate) const NUMBERS: (usize, usize) = ($first, $first + LIST.len());
+
+        $(
+            #[unsafe(naked)]
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn $name() -> isize {
+                core::arch::naked_asm!(
+                    "mov al, {number}",
+                    "jmp {with_registers}",
+                    number = const NUMBERS.0 + Number::$name as usize,
+                    with_registers = sym $crate::entry::with_registers,
+                )
+            }
+        )*
+    };
 }
 
 pub(crate) use interpose;
 
-const _: () = assert!(size_of::<Function>() == 16 && size_of::<State>() == 16);
+const _: () = assert!(size_of::<Function>() == 10 && size_of::<State>() == 16);
 const _: () = assert!(core::mem::offset_of!(State, how) == 8);
+const _: () = assert!(COUNT + crate::exec::COUNT <= 256, "a number is a byte");

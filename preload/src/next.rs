@@ -172,12 +172,12 @@ fn note_objects_once() {
     }
 }
 
-/// The name, with NUL, under which the library exports a function of its lists:
-/// that of the symbol whose code starts with `lea r10, [rip + FUNCTION]`
+/// The name, with NUL, under which the library exports the function of that number:
+/// that of the symbol whose code is `mov al, number` and a jump
 /// ([`crate::function::interpose`]). So the names are in the file but once.
-pub(crate) fn exported_name(function: usize) -> Option<&'static [u8]> {
-    const LEA_R10_RIP: [u8; 3] = [0x4c, 0x8d, 0x15];
-    const LEN: usize = 7;
+pub(crate) fn exported_name(number: u8) -> Option<&'static [u8]> {
+    const MOV_AL: u8 = 0xb0;
+    const JMP: u8 = 0xe9;
     // SAFETY: our own tables; the table of versions follows the symbols, one for
     // each (preload/.cargo/config.toml names the linker; `preload_library` checks).
     unsafe {
@@ -188,13 +188,9 @@ pub(crate) fn exported_name(function: usize) -> Option<&'static [u8]> {
             if symbol.section == 0 {
                 return None;
             }
-            let code = tables.base.wrapping_add(symbol.value) as *const u8;
-            if code.cast::<[u8; 3]>().read() != LEA_R10_RIP {
-                return None;
-            }
-            let distance = code.add(LEA_R10_RIP.len()).cast::<i32>().read_unaligned();
-            let is_it = (code as usize + LEN).wrapping_add_signed(distance as isize) == function;
+            let code = tables.base.wrapping_add(symbol.value) as *const [u8; 3];
             let name = tables.strings.add(symbol.name as usize);
+            let is_it = code.read() == [MOV_AL, number, JMP];
             is_it.then(|| core::slice::from_raw_parts(name, libc::bytes(name).len() + 1))
         })
     }
@@ -202,7 +198,7 @@ pub(crate) fn exported_name(function: usize) -> Option<&'static [u8]> {
 
 /// The next definition of the function called so.
 macro_rules! next {
-    ($name:literal) => {{
+    ($name:expr) => {{
         static NAME: $crate::next::Name = $crate::next::Name::new($name);
         static FOUND: core::sync::atomic::AtomicUsize = core::sync::atomic::AtomicUsize::new(0);
         $crate::next::Next::of(NAME.text(), &FOUND)

@@ -10,6 +10,7 @@ const CWD: i16 = -100;
 const EACCESS: i16 = 0x200;
 
 interpose! {
+    after 0;
     fn open(path: usize, flags: i32, mode: u32) -> i32 = 257 (CWD) [path, flags, mode] ();
     fn open64(path: usize, flags: i32, mode: u32) -> i32 = 257 (CWD) [path, flags, mode] ();
     fn __open(path: usize, flags: i32, mode: u32) -> i32 = 257 (CWD) [path, flags, mode] ();
@@ -78,4 +79,8 @@ interpose! {
     fn lremovexattr(path: usize, name: usize) -> i32 = 198 () [path, name] ();
     fn inotify_add_watch(fd: i32, path: usize, mask: u32) -> i32 = 254 () [fd, path, mask] ();
     fn name_to_handle_at(dirfd: i32, path: usize, handle: usize, mount: usize, flags: i32) -> i32 = 303 () [dirfd, path, handle, mount, flags] ();
+
+    // Shown as what libc does with the path later, in the child.
+    fn posix_spawn_file_actions_addopen(actions: usize, fd: i32, path: usize, flags: i32, mode: u32) -> i32 = 257 (CWD) [path, flags, mode] ();
+    fn posix_spawn_file_actions_addchdir_np(actions: usize, path: usize) -> i32 = 80 () [path] ();
 }

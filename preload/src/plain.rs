@@ -10,6 +10,7 @@ use crate::function::interpose;
 use crate::libc::set_errno;
 
 interpose! {
+    after crate::stats::NUMBERS.1;
     fn mount(source: usize, target: usize, kind: usize, flags: usize, data: usize) -> i32 = 165 () [source, target, kind, flags, data] ();
     fn umount(path: usize) -> i32 = 166 () [path] (0);
     fn umount2(path: usize, flags: i32) -> i32 = 166 () [path, flags] ();

@@ -6,7 +6,9 @@ use crate::function::interpose;
 use crate::next::next;
 
 interpose! {
+    after crate::plain::NUMBERS.1;
     fn connect(fd: i32, address: usize, len: u32) -> i32 = 42 () [fd, address, len] ();
+    fn __connect(fd: i32, address: usize, len: u32) -> i32 = 42 () [fd, address, len] ();
     fn bind(fd: i32, address: usize, len: u32) -> i32 = 49 () [fd, address, len] ();
     fn accept(fd: i32, address: usize, len: usize) -> i32 = 43 () [fd, address, len] ();
     fn accept4(fd: i32, address: usize, len: usize, flags: i32) -> i32 = 288 () [fd, address, len, flags] ();

@@ -8,6 +8,7 @@ const CWD: i16 = -100;
 const NOFOLLOW: i16 = 0x100;
 
 interpose! {
+    after crate::paths::NUMBERS.1;
     fn stat(path: usize, buf: usize) -> i32 = 262 (CWD) [path, buf] (0);
     fn stat64(path: usize, buf: usize) -> i32 = 262 (CWD) [path, buf] (0);
     fn lstat(path: usize, buf: usize) -> i32 = 262 (CWD) [path, buf] (NOFOLLOW);

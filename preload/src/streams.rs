@@ -1,5 +1,6 @@
 //! Streams and directories: libc opens their files by itself, unseen by us.
 
+use core::arch::naked_asm;
 use core::cell::Cell;
 
 use procsys_hook::Call;
@@ -79,6 +80,19 @@ unsafe extern "C" fn fopen(path: usize, mode: *const u8) -> *mut u8 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn fopen64(path: usize, mode: *const u8) -> *mut u8 {
     fopen_by(&next!("fopen64"), path, mode)
+}
+
+/// fopen, with glibc's flags for a stream that no other thread has.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn setmntent(path: usize, mode: *const u8) -> *mut u8 {
+    fopen_by(&next!("setmntent"), path, mode)
+}
+
+/// glibc's other name for it.
+#[unsafe(naked)]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn __setmntent(_: usize, _: *const u8) -> *mut u8 {
+    naked_asm!("jmp {setmntent}", setmntent = sym setmntent)
 }
 
 /// freopen closes the stream when it can't open the path, so that nothing is

@@ -164,6 +164,40 @@ fn musl() {
     compare("musl", "musl-gcc", &["-O1", "-w"]);
 }
 
+/// Names that came late or that few know, under both libraries.
+#[test]
+fn lesser_names() {
+    for compiler in ["gcc", "musl-gcc"] {
+        let folder = Folder::new(&format!("preload-lesser-names-{compiler}"));
+        let path = |name: &str| folder.path().join(name);
+        let rules = path("rules.toml");
+        let real = path("real");
+        fs::create_dir_all(real.join("folder/inside")).expect("the folder is writable");
+        fs::write(real.join("file"), "redirected\n").expect("as above");
+        fs::write(real.join("mounts"), "here /there ext4 rw 0 0\n").expect("as above");
+        let text = RULES.replace("FOLDER", real.to_str().expect("text"));
+        fs::write(&rules, text).expect("as above");
+        let (dynamic, stock, patched) = (path("dynamic"), path("static"), path("patched"));
+        compile(compiler, &["-O1", "-w"], &source("spawned.c"), &dynamic);
+        compile(compiler, &["-O1", "-w", "-static"], &source("spawned.c"), &stock);
+        patch(&stock, &patched, &["--rules", rules.to_str().expect("text")]);
+        let table = table(folder.path(), &rules);
+        let print = |command: std::process::Command| {
+            let outcome = finish(command);
+            assert!(outcome.success(), "{outcome}");
+            outcome.stdout
+        };
+        let without = print(isolated(&dynamic));
+        assert!(!without.contains("redirected") && !without.contains("/there"), "{without}");
+        let door2 = print(isolated(&patched));
+        for sign in ["here on /there", "redirected", "inside", "_Fork: status 3"] {
+            assert!(door2.contains(sign), "{compiler}: {door2}");
+        }
+        assert_eq!(print(preloaded(&dynamic, &table)), door2, "{compiler}");
+        assert_eq!(print(preloaded_by(&whole(), &dynamic, &table)), door2, "{compiler}, whole");
+    }
+}
+
 /// Go makes its calls itself: static it is patched, dynamic it is detoured in
 /// its memory.
 #[test]

@@ -42,6 +42,22 @@ fn needs_no_recent_glibc() {
     }
 }
 
+/// The library counts its own symbols by the table that follows them (`next.rs`).
+#[test]
+fn the_versions_follow_the_symbols() {
+    for library in [library(), whole()] {
+        let dynamic = readelf(&library, "-d");
+        let address = |tag: &str| {
+            let line = dynamic.lines().find(|line| line.contains(tag)).expect(tag);
+            let word = line.split_whitespace().last().and_then(|word| word.strip_prefix("0x"));
+            u64::from_str_radix(word.expect("an address"), 16).expect("a number")
+        };
+        let symbols = readelf(&library, "--dyn-syms");
+        let count = symbols.lines().filter(|l| l.contains(" DEFAULT ")).count() as u64;
+        assert_eq!(address("(VERSYM)") - address("(SYMTAB)"), count * 24, "{}", library.display());
+    }
+}
+
 /// What is exported is what `preload/exports.txt` lists, and for the whole library
 /// `preload/exports-whole.txt`; UPDATE_EXPORTS=1 writes them anew.
 #[test]
