@@ -25,6 +25,8 @@ mod filter;
 #[cfg(feature = "whole")]
 mod folders;
 mod function;
+#[cfg(feature = "whole")]
+mod given;
 mod go;
 mod kernel;
 mod libc;
@@ -46,6 +48,8 @@ mod stats;
 mod statvfs;
 mod streams;
 mod trace;
+#[cfg(feature = "whole")]
+mod walks;
 #[cfg(feature = "whole")]
 mod writes;
 

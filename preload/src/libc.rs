@@ -21,7 +21,7 @@ pub(crate) type Callback = unsafe extern "C" fn(*mut u8, usize, *mut u8) -> c_in
 
 /// Where the calling thread's errno is.
 #[inline(never)]
-fn errno_location() -> *mut c_int {
+pub(crate) fn errno_location() -> *mut c_int {
     let function: unsafe extern "C" fn() -> *mut c_int = black_box(__errno_location);
     // SAFETY: libc's own function, which takes nothing and can't fail.
     unsafe { function() }

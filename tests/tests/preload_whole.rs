@@ -2,6 +2,7 @@
 //! library has no room.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -177,44 +178,110 @@ fn what_stood_over_proc_sys_is_trusted() {
 const MESSAGES: &str = "bind 0 0\nsendmmsg 2 errno 77, 1 1 bytes\nsendmmsg -1 errno 2\n\
     recvmmsg 2 errno 77\n  a from /procsys-away/client, 23\n  b from /procsys-away/client, 23\n";
 
+/// A program that asks for what is below a prefix, as both doors have it.
+struct Doors {
+    folder: Folder,
+    table: PathBuf,
+}
+
+impl Doors {
+    /// The program is `dynamic` and, patched with these redirects, `patched`.
+    fn new(name: &str, compiler: &str, code: &str, redirects: &[(&str, &str)]) -> Self {
+        let folder = Folder::new(&format!("preload-whole-{name}-{compiler}"));
+        let path = |name: &str| folder.path().join(name);
+        let rule = |(from, to): &(&str, &str)| {
+            let to = path(to);
+            fs::create_dir_all(&to).expect("the temporary directory is writable");
+            let to = to.display();
+            format!(
+                "[[rule]]\nname = \"{}\"\naction = \"redirect\"\nfrom = \"{from}\"\nto = \"{to}\"\n",
+                from.trim_start_matches('/').replace('/', "-")
+            )
+        };
+        let rules = path("rules.toml");
+        fs::write(&rules, redirects.iter().map(rule).collect::<String>()).expect("as above");
+        compile(compiler, &["-O1", "-w"], &source(code), &path("dynamic"));
+        compile(compiler, &["-O1", "-w", "-static"], &source(code), &path("stock"));
+        patch(&path("stock"), &path("patched"), &["--rules", rules.to_str().expect("text")]);
+        let table = table(folder.path(), &rules);
+        Self { folder, table }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What the program prints without the library, or with it.
+    fn dynamic(&self, preload: bool) -> String {
+        let mut command = Command::new(self.path("dynamic"));
+        if preload {
+            command.env("LD_PRELOAD", whole()).env("PROCSYS_RULES", &self.table);
+        }
+        self.print(command)
+    }
+
+    /// What the patched one prints.
+    fn patched(&self) -> String {
+        self.print(Command::new(self.path("patched")))
+    }
+
+    fn print(&self, command: Command) -> String {
+        let outcome = finish(command);
+        assert!(outcome.success(), "{outcome}");
+        outcome.stdout
+    }
+}
+
+/// Files, each empty, with the folders that they are in.
+fn files(below: &Path, names: &[&str]) {
+    for name in names {
+        let file = below.join(name);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("it is writable");
+        fs::write(file, "").expect("as above");
+    }
+}
+
 /// Folders and patterns as in a patched static program; several messages at once as
 /// each alone.
 #[test]
 fn calls_that_libc_makes_of_others_are_the_other_doors() {
     for compiler in ["gcc", "musl-gcc"] {
-        let folder = Folder::new(&format!("preload-whole-folders-{compiler}"));
-        let path = |name: &str| folder.path().join(name);
-        for file in ["real/sub/a", "real/sub/b", "real/some/b"] {
-            let file = path(file);
-            fs::create_dir_all(file.parent().expect("a folder")).expect("it is writable");
-            fs::write(file, "").expect("as above");
-        }
-        let rules = path("rules.toml");
-        let to = path("real");
-        let text = format!(
-            "[[rule]]\nname = \"away\"\naction = \"redirect\"\nfrom = \"/procsys-away\"\nto = \"{}\"\n",
-            to.display()
-        );
-        fs::write(&rules, text).expect("as above");
-        let (dynamic, stock, patched) = (path("dynamic"), path("static"), path("patched"));
-        compile(compiler, &["-O1", "-w"], &source("folders.c"), &dynamic);
-        compile(compiler, &["-O1", "-w", "-static"], &source("folders.c"), &stock);
-        patch(&stock, &patched, &["--rules", rules.to_str().expect("text")]);
-        let table = table(folder.path(), &rules);
-        let print = |program: &Path, preload: bool| {
-            let mut command = Command::new(program);
-            if preload {
-                command.env("LD_PRELOAD", whole()).env("PROCSYS_RULES", &table);
-            }
-            let outcome = finish(command);
-            assert!(outcome.success(), "{outcome}");
-            outcome.stdout
-        };
-        let without = print(&dynamic, false);
+        let doors = Doors::new("folders", compiler, "folders.c", &[("/procsys-away", "real")]);
+        files(&doors.path("real"), &["sub/a", "sub/b", "some/b"]);
+        let without = doors.dynamic(false);
         assert!(without.contains("scandir: -1 errno 2"), "{without}");
-        let (door1, door2) = (print(&dynamic, true), print(&patched, false));
+        let (door1, door2) = (doors.dynamic(true), doors.patched());
         let (lists, messages) = door1.split_once("== messages\n").expect("they come last");
         assert!(door2.starts_with(lists), "{compiler}: door 1\n{door1}door 2\n{door2}");
         assert_eq!(messages, MESSAGES, "{compiler}");
+    }
+}
+
+/// Trees, templates, shared memory: libc's own function, given the path of the rules,
+/// gives back the names that the program knows.
+#[test]
+fn functions_of_a_path_are_given_the_one_in_its_place() {
+    for compiler in ["gcc", "musl-gcc"] {
+        let redirects = [("/procsys-away", "real"), ("/dev/shm", "shm")];
+        let doors = Doors::new("walks", compiler, "walks.c", &redirects);
+        let (real, shm) = (doors.path("real"), doors.path("shm"));
+        files(&real, &["sub/a", "sub/b", "some/b"]);
+        symlink("sub", real.join("link")).expect("as above");
+        symlink("..", real.join("sub/up")).expect("as above");
+        let fresh = || {
+            let _ = fs::remove_file(real.join("wtmp"));
+            let _ = fs::remove_file(shm.join("procsys-shared"));
+        };
+        let without = doors.dynamic(false);
+        fs::remove_file("/dev/shm/procsys-shared").expect("without, it is where libc puts it");
+        let failures = without.lines().filter(|l| l.contains("-1") || l.contains("failed")).count();
+        assert!(failures > 25 && !without.contains(" level "), "{without}");
+        let door1 = doors.dynamic(true);
+        assert!(shm.join("procsys-shared").exists(), "{compiler}: shm_open went elsewhere");
+        fresh();
+        let door2 = doors.patched();
+        assert_eq!(door1, door2, "{compiler}: door 1 (left), door 2 (right)");
+        assert!(door1.lines().count() > 190, "{door1}");
+        println!("{compiler}: {} lines, the same at both doors", door1.lines().count());
     }
 }
