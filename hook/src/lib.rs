@@ -28,6 +28,8 @@ mod kmsg;
 mod locate;
 mod memory;
 #[cfg(feature = "whole")]
+mod messages;
+#[cfg(feature = "whole")]
 mod mounted_proc;
 #[cfg(feature = "whole")]
 mod mountinfo;
@@ -53,6 +55,8 @@ mod state;
 pub use kept::Kept;
 pub use kernel::{Kernel, nr};
 pub use memory::{PATH_MAX, Scratch, readable};
+#[cfg(feature = "whole")]
+pub use messages::{SENDMMSG, goes_on, is_copy};
 pub use notes::Notes;
 #[cfg(feature = "redirect")]
 pub use redirect::without_directories;
@@ -161,7 +165,7 @@ fn succeeded(
         return true;
     }
     #[cfg(feature = "redirect")]
-    if socket::received(kernel, table, call) {
+    if socket::received(kernel, table, call, result) {
         return true;
     }
     report::success(kernel, table, call)

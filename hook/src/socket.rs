@@ -6,16 +6,20 @@
 //! 107 bytes: where the new path is longer, the call fails with ENAMETOOLONG, which
 //! is clearer than a socket somewhere else.
 
+#[cfg(feature = "whole")]
+use procsys_rules::sockets::MMSGHDR;
 use procsys_rules::sockets::{AF_UNIX, Carrier, LONGEST, MSGHDR, SOCKADDR_UN, SUN_PATH, carrier};
 use procsys_rules::table::{Kind, Rule, Table};
 use procsys_rules::{errno, path};
 
 use crate::kernel::{AT_FDCWD, Kernel};
 use crate::memory::{self, Scratch};
+#[cfg(feature = "whole")]
+use crate::messages;
 use crate::{Before, Call, redirect};
 
 /// A `struct sockaddr_un` with room for the NUL that the kernel adds.
-type Address = [u8; SOCKADDR_UN + 1];
+pub(crate) type Address = [u8; SOCKADDR_UN + 1];
 
 fn redirects<'t>(table: Table<'t>) -> impl Iterator<Item = Rule<'t>> {
     table.rules().filter(|r| r.kind() == Some(Kind::Redirect))
@@ -49,11 +53,13 @@ pub(crate) fn before(
         Carrier::Asked(buffer, len) => {
             asked(kernel, table, call, (buffer, arg(buffer)), (len, arg(len)))
         }
-        Carrier::Received(..) | Carrier::ReceivedInMessage(_) => Before::Pass,
+        #[cfg(feature = "whole")]
+        Carrier::GivenInMessages(..) => messages::next(kernel, table, scratch, call, 0),
+        _ => Before::Pass,
     }
 }
 
-fn set(call: &mut Call, position: u8, value: usize) {
+pub(crate) fn set(call: &mut Call, position: u8, value: usize) {
     if let Some(arg) = call.args.get_mut(usize::from(position)) {
         *arg = value;
     }
@@ -86,28 +92,34 @@ fn in_message(
         Ok(None) => return Before::Pass,
         Err(errno) => return Before::Answer(-isize::from(errno)),
     };
-    let name = put(scratch, MSGHDR, &new);
-    let [name, len] = [name.to_le_bytes(), length(&new).to_le_bytes()];
+    let mut changed = *call;
+    let to = put_message(scratch, &mut head, &new);
+    set(&mut changed, position, to);
+    Before::Replace(changed)
+}
+
+/// Puts a message to where replaced arguments lie, with another address behind it. Its
+/// own address.
+pub(crate) fn put_message(scratch: &mut Scratch, head: &mut [u8], new: &Address) -> usize {
+    let name = put(scratch, head.len(), new);
+    let [name, len] = [name.to_le_bytes(), length(new).to_le_bytes()];
     for (to, from) in
         head.iter_mut().zip(name.iter().chain(len.first_chunk::<4>().into_iter().flatten()))
     {
         *to = *from;
     }
-    let mut changed = *call;
-    let to = put(scratch, 0, &head);
-    set(&mut changed, position, to);
-    Before::Replace(changed)
+    put(scratch, 0, head)
 }
 
 /// Address and length of the name in the head of a message.
-fn name_of(head: &[u8; MSGHDR]) -> (usize, usize) {
+pub(crate) fn name_of(head: &[u8]) -> (usize, usize) {
     let name = head.first_chunk().map_or(0, |word| usize::from_le_bytes(*word));
     let len = head.get(8..).and_then(|rest| rest.first_chunk());
     (name, len.map_or(0, |word| u32::from_le_bytes(*word) as usize))
 }
 
 /// The address that takes the place of the one that the program gives.
-fn replaced(
+pub(crate) fn replaced(
     kernel: &impl Kernel,
     table: Table<'_>,
     scratch: &mut Scratch,
@@ -194,28 +206,67 @@ fn asked(
     Before::Answer(stored.map_or_else(|errno| -isize::from(errno), |()| 0))
 }
 
-/// Shows the address that came with an answer as the program knows it. Whether it
-/// did. How much room the program gave is no longer known, so an address that was
-/// cut short, or would become longer, stays as it is.
-pub(crate) fn received(kernel: &impl Kernel, table: Table<'_>, call: &Call) -> bool {
+/// Shows the addresses that came with an answer as the program knows them. Whether any
+/// was changed.
+pub(crate) fn received(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    call: &Call,
+    #[cfg_attr(not(feature = "whole"), allow(unused_variables))] result: isize,
+) -> bool {
     if redirects(table).next().is_none() {
         return false;
     }
     let arg = |position: u8| call.args.get(usize::from(position)).copied().unwrap_or(0);
-    let (address, len, len_at) = match carrier(call.nr) {
+    match carrier(call.nr) {
         Some(Carrier::Received(address, len)) if arg(address) != 0 => {
             let mut room = [0; 4];
             kernel.load(arg(len), &mut room);
-            (arg(address), u32::from_le_bytes(room) as usize, arg(len))
+            let room = u32::from_le_bytes(room) as usize;
+            show(kernel, table, arg(address), room, arg(len))
         }
-        Some(Carrier::ReceivedInMessage(message)) => {
-            let mut head = [0; MSGHDR];
-            kernel.load(arg(message), &mut head);
-            let (name, len) = name_of(&head);
-            (name, len, arg(message) + 8)
+        Some(Carrier::ReceivedInMessage(message)) => in_received(kernel, table, arg(message)),
+        #[cfg(feature = "whole")]
+        Some(Carrier::ReceivedInMessages(row)) => {
+            let messages = (0..result as usize).map(|n| arg(row) + n * MMSGHDR);
+            in_all_received(kernel, table, messages)
         }
-        _ => return false,
-    };
+        _ => false,
+    }
+}
+
+/// As [`received`], of all messages of recvmmsg: one socket has one kind of address.
+#[cfg(feature = "whole")]
+fn in_all_received(
+    kernel: &impl Kernel,
+    table: Table<'_>,
+    messages: impl Iterator<Item = usize>,
+) -> bool {
+    let mut is_any = false;
+    for (n, message) in messages.enumerate() {
+        let mut head = [0; MSGHDR];
+        kernel.load(message, &mut head);
+        let (name, len) = name_of(&head);
+        if n == 0 && messages::is_foreign(kernel, name, len) {
+            return false;
+        }
+        is_any |= show(kernel, table, name, len, message + 8);
+    }
+    is_any
+}
+
+/// As [`received`], of the message at this address.
+fn in_received(kernel: &impl Kernel, table: Table<'_>, message: usize) -> bool {
+    let mut head = [0; MSGHDR];
+    kernel.load(message, &mut head);
+    let (name, len) = name_of(&head);
+    show(kernel, table, name, len, message + 8)
+}
+
+/// Shows one address as the program knows it. Whether it was changed. How much room the
+/// program gave is no longer known, so an address that was cut short, or would become
+/// longer, stays as it is.
+fn show(kernel: &impl Kernel, table: Table<'_>, address: usize, len: usize, len_at: usize) -> bool {
     let mut room: Address = [0; SOCKADDR_UN + 1];
     let Some(given) = room.get_mut(..len) else { return false };
     if address == 0 || !memory::read(kernel, address, given) {

@@ -1,9 +1,12 @@
 //! Asked before a call is made: pass it on, or make another in its place.
 
-use procsys_hook::{Before, Call, Scratch};
+use procsys_hook::{Before, Call, SENDMMSG, Scratch};
 
 use crate::layout::{DESCRIPTOR, HEADER_EXEC};
 use crate::{Raw, Slot, address_of, park, table};
+
+/// The stage of a call that is made in steps.
+pub(crate) const STEP: u32 = 2;
 
 /// Decides about a call whose number is in rax.
 pub(crate) fn decide(slot: &mut Slot, scratch: &mut Scratch) {
@@ -27,6 +30,9 @@ pub(crate) fn decide(slot: &mut Slot, scratch: &mut Scratch) {
         Some(call) => {
             slot.replaced = call;
             slot.next = address_of!("procsys_replace");
+            if call.nr == SENDMMSG {
+                (slot.stage, slot.sent) = (STEP, 0);
+            }
             park::park(slot, scratch);
         }
         None => slot.target = resume,
@@ -63,4 +69,23 @@ pub(crate) fn failed(slot: &mut Slot, scratch: &mut Scratch) {
     let Some(table) = table() else { return };
     let (call, result) = (slot.replaced, slot.rax as isize);
     slot.rax = procsys_hook::after(&Raw, table, scratch, &call, result) as usize;
+}
+
+/// A step of the call has been made: makes the next one, or gives the answer. Save area
+/// and buffers are the parked ones.
+pub(crate) fn step_made(slot: &mut Slot, scratch: &mut Scratch) {
+    let Some(table) = table() else { return };
+    let (step, result) = (slot.replaced, slot.rax as isize);
+    let call = slot.call(step.nr);
+    let sent = &mut slot.sent;
+    match procsys_hook::goes_on(&Raw, table, scratch, &call, (&step, result), sent) {
+        Before::Replace(next) => {
+            slot.replaced = next;
+            slot.next = address_of!("procsys_replace");
+        }
+        Before::Answer(answer) => {
+            slot.rax = procsys_hook::after(&Raw, table, scratch, &call, answer) as usize;
+        }
+        Before::Pass => {}
+    }
 }

@@ -40,7 +40,8 @@
     .set S_TARGET, 0x68     # where the program goes on
     .set S_NR, 0x70         # the replaced call
     .set S_ARGS, 0x78
-    .set S_STAGE, 0xa8      # 0, or 1 when a replaced call has failed
+    .set S_STAGE, 0xa8      # 0, or 1 when a replaced call has failed; the hook makes it 2
+                            # where one call takes the place of another's first step
     .set S_STATE, 0xb0      # what the lock becomes on the way out
     .set S_GOES_ON, 0xb8    # the save area to go on with: this slot or a parked one
     .set S_XMM, 0x100
@@ -137,8 +138,12 @@ procsys_replace:
     mov S_NR(%rbx), %rax
     syscall
     mov %rax, S_RAX(%rbx)
-# A failure of the replaced call is looked at like any other.
-    mov %rax, %rcx
+# After a step there may be another. Else a failure of the replaced call is looked at
+# like any other.
+    mov S_STAGE(%rbx), %ecx
+    jrcxz 1f
+    jmp procsys_decide
+1:  mov %rax, %rcx
     bswap %rcx
     movzbl %cl, %ecx
     jrcxz procsys_finish

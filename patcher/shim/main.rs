@@ -60,12 +60,14 @@ struct Slot {
     next: usize,
     target: usize,
     replaced: Call,
-    /// 0, or 1 when the replaced call has failed.
+    /// 0, or why the hook is asked again: see `entry.s`.
     stage: u32,
     /// What the slot's lock becomes when the hook is done.
     state: u64,
     /// The save area that the program's registers are given back from.
     goes_on: usize,
+    /// How many messages a sendmmsg has sent that is made in steps.
+    sent: usize,
 }
 
 const _: () = {
@@ -136,9 +138,11 @@ extern "C" fn procsys_hook(slot: *mut Slot) {
         unsafe { (&mut *slot, &mut *((base + SLOT_SCRATCH as usize) as *mut Scratch)) };
     slot.next = address_of!("procsys_finish");
     #[cfg(feature = "whole")]
-    if slot.stage == 1 {
+    match slot.stage {
+        0 => {}
         // The lock stays as it was: on the way out.
-        return before::failed(slot, scratch);
+        before::STEP => return before::step_made(slot, scratch),
+        _ => return before::failed(slot, scratch),
     }
     scratch.thread = slots::take(base, slot);
     let at = slot.descriptor as usize;

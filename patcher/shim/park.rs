@@ -9,7 +9,7 @@
 use core::mem::{size_of, size_of_val};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use procsys_hook::{Kernel, Scratch, nr};
+use procsys_hook::{Kernel, SENDMMSG, Scratch, nr};
 
 use crate::layout::{AREAS_AT, SLOT_SCRATCH, SLOT_SIZE};
 use crate::slots::{is_gone, is_left, leaving};
@@ -22,7 +22,7 @@ const CROWDED: usize = 64;
 /// Where an area has its lock: behind what the slot's save area uses.
 const LOCK: usize = 0xf0;
 
-/// sendmsg: the one call whose replaced argument points on to another.
+/// sendmsg; with [`SENDMMSG`] the calls whose replaced argument points on to another.
 const SENDMSG: usize = 46;
 
 /// Moves a replaced call to an area of its own, if there is one.
@@ -37,15 +37,16 @@ pub(crate) fn park(slot: &mut Slot, scratch: &Scratch) {
         let offset = buffers - from;
         copy((to + offset) as *mut u8, buffers as *const u8, size_of_val(&scratch.out));
         let parked = &mut *(area as *mut Slot);
+        let moves = |arg: usize| arg.wrapping_sub(buffers) < size_of_val(&scratch.out);
+        if matches!(slot.replaced.nr, SENDMSG | SENDMMSG) && moves(slot.replaced.args[1]) {
+            // The message's first word is the address of the name, which moves, too.
+            let name = (to + (slot.replaced.args[1] - from)) as *mut usize;
+            *name = to + (*name - from);
+        }
         for arg in &mut parked.replaced.args {
-            if arg.wrapping_sub(buffers) < size_of_val(&scratch.out) {
+            if moves(*arg) {
                 *arg = to + (*arg - from);
             }
-        }
-        if parked.replaced.nr == SENDMSG {
-            // The message's first word is the address of the name, which moved too.
-            let name = parked.replaced.args[1] as *mut usize;
-            *name = to + (*name - from);
         }
         parked.lock = area + LOCK;
         parked.state = leaving(thread);

@@ -10,6 +10,8 @@ use procsys_rules::{Table, calls};
 
 use crate::kernel::Raw;
 use crate::libc::{errno, set_errno};
+#[cfg(feature = "whole")]
+use crate::messages;
 use crate::redirect::{self, Meaning};
 use crate::{config, filter, pool, stack, trace};
 
@@ -79,6 +81,10 @@ fn beside_redirects(call: &Call, make: Make<'_>) -> Option<isize> {
 #[inline(never)]
 fn redirected(call: &Call, meanings: &[Meaning; 6], make: Make<'_>) -> Option<isize> {
     if meanings.iter().any(|meaning| matches!(meaning, Meaning::Unknown)) {
+        #[cfg(feature = "whole")]
+        if call.nr == procsys_hook::SENDMMSG {
+            return messages::in_steps(call, make);
+        }
         return config::table().and_then(|table| shown_before(table, call, make));
     }
     let new = |meaning: &Meaning| match meaning {
@@ -216,7 +222,7 @@ pub(crate) fn directly(call: &Call) -> isize {
 }
 
 /// -1 and errno for a failure.
-fn in_libcs_manner(result: isize) -> isize {
+pub(crate) fn in_libcs_manner(result: isize) -> isize {
     if (-4095..0).contains(&result) {
         set_errno(-result as i32);
         return -1;

@@ -86,6 +86,8 @@ pub(crate) fn success(call: &Call) -> bool {
             return call.args.get(usize::from(address)) != Some(&0);
         }
         Some(Carrier::ReceivedInMessage(_)) => return true,
+        #[cfg(feature = "whole")]
+        Some(Carrier::ReceivedInMessages(_)) => return true,
         _ => {}
     }
     let (buffer, offset) = match shape(call.nr).map(|s| s.question) {

@@ -192,7 +192,7 @@ pub(crate) const COUNT: usize = LAST.1;
 
 /// Number and end of the last list.
 #[cfg(feature = "whole")]
-const LAST: (usize, usize) = crate::writes::NUMBERS;
+const LAST: (usize, usize) = crate::messages::NUMBERS;
 #[cfg(not(feature = "whole"))]
 const LAST: (usize, usize) = crate::socket::NUMBERS;
 
@@ -206,6 +206,8 @@ pub(crate) static FUNCTIONS: [Function; COUNT] = {
         (crate::socket::NUMBERS, &crate::socket::LIST),
         #[cfg(feature = "whole")]
         (crate::writes::NUMBERS, &crate::writes::LIST),
+        #[cfg(feature = "whole")]
+        (crate::messages::NUMBERS, &crate::messages::LIST),
     ];
     let mut list = 0;
     while list < lists.len() {

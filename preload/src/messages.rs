@@ -1,67 +1,77 @@
-//! Several messages in one call: each is what it would be alone.
+//! Several messages in one call.
 
-use core::ffi::c_int;
+use core::ptr::copy_nonoverlapping;
 
-use crate::engine::{self, call};
+use procsys_hook::{Before, Call};
+use procsys_rules::sockets::{MMSGHDR, SOCKADDR_UN};
+
+use crate::engine::{self, Make};
+use crate::function::interpose;
+use crate::kernel::Raw;
 use crate::libc::{errno, set_errno};
-use crate::next::next;
-use crate::redirect;
+use crate::{config, pool, trace};
 
-const RECVMSG: usize = 47;
-const SENDMSG: usize = 46;
-/// Length of a `struct mmsghdr`, and where in it the bytes are counted.
-const MESSAGE: usize = 64;
-const COUNTED: usize = 56;
-
-/// sendmmsg(2) sends one after the other, and stops at the first that fails; it
-/// says so only if it is the first.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn sendmmsg(fd: c_int, messages: usize, count: u32, flags: c_int) -> c_int {
-    if !redirect::is_any() {
-        let args = [fd as usize, messages, count as usize, flags as usize, 0, 0];
-        // SAFETY: the program's own arguments.
-        return unsafe { next!("sendmmsg").call(args) }.unwrap_or(-1) as c_int;
-    }
-    let before = errno();
-    for sent in 0..count.min(1024) as usize {
-        let message = messages + sent * MESSAGE;
-        let one = call(SENDMSG, &[fd as usize, message, flags as usize]);
-        let result = engine::run(&one, &|one| {
-            let [a, b, c, ..] = one.args;
-            // SAFETY: sendmsg's arguments.
-            unsafe { next!("sendmsg").call([a, b, c, 0, 0, 0]) }.unwrap_or(-1)
-        });
-        if result < 0 {
-            if sent == 0 {
-                return -1;
-            }
-            set_errno(before);
-            return sent as c_int;
-        }
-        // SAFETY: the kernel has read this message, and would write here.
-        unsafe { ((message + COUNTED) as *mut u32).write_unaligned(result as u32) };
-    }
-    count.min(1024) as c_int
+interpose! {
+    after crate::writes::NUMBERS.1;
+    fn sendmmsg(fd: i32, messages: usize, count: u32, flags: i32) -> i32 = 307 () [fd, messages, count, flags] ();
+    fn recvmmsg(fd: i32, messages: usize, count: u32, flags: i32, timeout: usize) -> i32 = 299 () [fd, messages, count, flags, timeout] ();
 }
 
-/// recvmmsg(2): of each message that came, the sender is shown as the program knows it.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn recvmmsg(
-    fd: c_int,
-    messages: usize,
-    count: u32,
-    flags: c_int,
-    timeout: usize,
-) -> c_int {
+/// A message with another address behind it, as the hook puts it together.
+#[repr(C, align(8))]
+struct Copied([u8; MMSGHDR + SOCKADDR_UN + 1]);
+
+/// Makes a sendmmsg in the hook's steps; `None` where no redirect means any of its
+/// messages, and nothing has been done.
+#[cold]
+#[inline(never)]
+pub(crate) fn in_steps(call: &Call, make: Make<'_>) -> Option<isize> {
+    let table = config::table()?;
     let before = errno();
-    let args = [fd as usize, messages, count as usize, flags as usize, timeout, 0];
-    // SAFETY: the program's own arguments.
-    let received = unsafe { next!("recvmmsg").call(args) }.unwrap_or(-1) as c_int;
-    if redirect::is_any() {
-        for message in 0..usize::try_from(received).unwrap_or(0) {
-            let one = call(RECVMSG, &[fd as usize, messages + message * MESSAGE, flags as usize]);
-            engine::settle(&one, before, 0);
+    let mut copied = Copied([0; MMSGHDR + SOCKADDR_UN + 1]);
+    let mut sent = 0;
+    let mut made: Option<(Call, isize)> = None;
+    loop {
+        let mut decision = Before::Pass;
+        // Fails at the first step, or never: slots stay mapped.
+        let mut held = pool::take()?;
+        held.run(|scratch| {
+            decision = match &made {
+                None => procsys_hook::before(&Raw, table, scratch, call),
+                Some((step, result)) => {
+                    let step = (step, *result);
+                    procsys_hook::goes_on(&Raw, table, scratch, call, step, &mut sent)
+                }
+            };
+        });
+        let mut step = match decision {
+            Before::Pass => return None,
+            Before::Answer(answer) => {
+                drop(held);
+                set_errno(before);
+                let result = engine::in_libcs_manner(answer);
+                return Some(match made {
+                    Some(_) => engine::settle(call, before, result),
+                    None => result,
+                });
+            }
+            Before::Replace(step) => step,
+        };
+        if procsys_hook::is_copy(call, &step, sent) {
+            let [_, row, ..] = &mut step.args;
+            let to = (&raw mut copied).cast::<u8>();
+            // SAFETY: the hook has put as many bytes there, and the slot is held; the
+            // first word is the address of the name, which is copied, too.
+            unsafe {
+                copy_nonoverlapping(*row as *const u8, to, size_of_val(&copied.0));
+                to.cast::<usize>().write(to as usize + MMSGHDR);
+            }
+            *row = to as usize;
         }
+        // The call may block, be cancelled or never come back.
+        drop(held);
+        trace::redirected(call, &step);
+        let result = make.make(&step);
+        made = Some((step, if result == -1 { -(errno() as isize) } else { result }));
     }
-    received
 }

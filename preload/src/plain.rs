@@ -41,7 +41,8 @@ static SHOWN: [u64; 8] = {
         bits[plain[i] / 64] |= 1 << (plain[i] % 64);
         i += 1;
     }
-    let more: &[usize] = if cfg!(feature = "whole") { &[1, 3, 18, 20, 33, 292] } else { &[] };
+    let more: &[usize] =
+        if cfg!(feature = "whole") { &[1, 3, 18, 20, 33, 292, 299, 307] } else { &[] };
     i = 0;
     while i < more.len() {
         bits[more[i] / 64] |= 1 << (more[i] % 64);

@@ -123,7 +123,9 @@ pub(crate) fn may_name(carrier: Carrier, given: &[usize; 6]) -> bool {
             end - arg(message) < 8 || unsafe { *(arg(message) as *const usize) } != 0
         }),
         Carrier::Asked(..) => true,
-        Carrier::Received(..) | Carrier::ReceivedInMessage(_) => false,
+        #[cfg(feature = "whole")]
+        Carrier::GivenInMessages(row, _) => arg(row) != 0,
+        _ => false,
     }
 }
 

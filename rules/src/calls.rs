@@ -170,6 +170,8 @@ getpeername 52
 prctl 157
 unshare 272
 accept4 288
+recvmmsg 299
+sendmmsg 307
 setns 308
 fsopen 430
 close_range 436

@@ -156,10 +156,15 @@ fn redirection(nr: usize) -> (bool, After) {
     match carrier(nr) {
         None => (named, After::Nothing),
         Some(Carrier::Received(address, _)) => (false, After::AlwaysWith(address)),
-        Some(Carrier::ReceivedInMessage(_)) => (false, After::Always),
-        Some(Carrier::Given(..) | Carrier::GivenInMessage(_) | Carrier::Asked(..)) => {
-            (true, After::Nothing)
+        Some(Carrier::ReceivedInMessage(_) | Carrier::ReceivedInMessages(_)) => {
+            (false, After::Always)
         }
+        Some(
+            Carrier::Given(..)
+            | Carrier::GivenInMessage(_)
+            | Carrier::GivenInMessages(..)
+            | Carrier::Asked(..),
+        ) => (true, After::Nothing),
     }
 }
 

@@ -87,10 +87,12 @@ fn a_redirect() {
         ("recvfrom", false, After::AlwaysWith(4)),
         ("recvmsg", false, After::Always),
         ("accept4", false, After::AlwaysWith(1)),
+        ("recvmmsg", false, After::Always),
     ];
     assert_eq!(answered, expected);
     assert!(asked.iter().all(|(_, _, after)| *after == After::Nothing));
-    let sockets = ["connect", "sendto", "sendmsg", "bind", "getsockname", "getpeername"];
+    let sockets =
+        ["connect", "sendto", "sendmsg", "sendmmsg", "bind", "getsockname", "getpeername"];
     for name in sockets {
         assert!(asked.iter().any(|r| r.0 == name), "{name}");
     }

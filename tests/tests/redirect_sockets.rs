@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use procsys_tests::native::Folder;
-use procsys_tests::preload::{compile, finish, library, source, table_of};
+use procsys_tests::preload::{compile, finish, library, source, table_of, whole};
 use procsys_tests::{Outcome, fixture, patch, patcher, run};
 
 /// Where sysbox's servers have their sockets.
@@ -53,8 +53,9 @@ fn program(folder: &Path, compiler: &str, flags: &[&str], file: &str, name: &str
     output
 }
 
-/// Two at the same time of the program in `file`, at both doors; what it prints.
-fn both_doors(compiler: &str, file: &str) -> String {
+/// Two at the same time of the program in `file`, at both doors, the first of them by
+/// this library; what it prints.
+fn both_doors(compiler: &str, file: &str, library: &Path) -> String {
     let folder = Folder::new(&format!("redirect-{file}-{compiler}"));
     let folder = folder.path();
     let flags = ["-O1", "-w", "-pthread"];
@@ -76,7 +77,7 @@ fn both_doors(compiler: &str, file: &str) -> String {
         fs::create_dir_all(&to).expect("the temporary directory is writable");
         let table = table_of(&to, &["--redirect", &redirect(folder, name)]);
         let mut command = Command::new(&dynamic);
-        command.env("LD_PRELOAD", library()).env("PROCSYS_RULES", table).arg(name);
+        command.env("LD_PRELOAD", library).env("PROCSYS_RULES", table).arg(name);
         command
     });
     let [a, b] = door1;
@@ -87,7 +88,7 @@ fn both_doors(compiler: &str, file: &str) -> String {
 #[test]
 fn sockets_with_glibc_and_musl() {
     for compiler in ["gcc", "musl-gcc"] {
-        let printed = both_doors(compiler, "sockets.c");
+        let printed = both_doors(compiler, "sockets.c", &library());
         assert!(printed.contains("path /run/sysbox/fs.sock"), "{compiler}\n{printed}");
     }
 }
@@ -96,11 +97,26 @@ fn sockets_with_glibc_and_musl() {
 #[test]
 fn paths_with_glibc_and_musl() {
     for compiler in ["gcc", "musl-gcc"] {
-        let printed = both_doors(compiler, "paths.c");
+        let printed = both_doors(compiler, "paths.c", &library());
         let calls: Vec<&str> = printed.lines().filter(|l| l.contains(" errno ")).collect();
         let failed = calls.iter().filter(|l| l.contains(": -1 ")).count();
         assert!(calls.len() >= 40 && failed <= 5, "{compiler}\n{printed}");
         assert!(printed.contains("\nexecuted\n"), "{compiler}\n{printed}");
+    }
+}
+
+/// sendmmsg and recvmmsg: failures in the middle, bad pointers, rows at the edge of
+/// memory, interrupted ones.
+#[test]
+fn messages_with_glibc_and_musl() {
+    for compiler in ["gcc", "musl-gcc"] {
+        let printed = both_doors(compiler, "messages.c", &whole());
+        let sent = printed.lines().filter(|line| line.contains(" from /run/sysbox/client.sock "));
+        let failed = printed.lines().filter(|line| line.contains(": -1 errno "));
+        assert!(sent.count() >= 80 && failed.count() >= 10, "{compiler}\n{printed}");
+        assert!(printed.contains("\nby number: 7 errno 77 lengths 2 3 4 2 3 4 2\n"), "{printed}");
+        assert!(printed.contains("\nread only: -1 errno 14 "), "{compiler}\n{printed}");
+        assert!(printed.contains("\ninterrupted: -1 errno 4\n"), "{compiler}\n{printed}");
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct FakeKernel {
     pub(crate) user: Cell<u32>,
     pub(crate) made: RefCell<Vec<Made>>,
     pub(crate) stored: RefCell<Vec<(usize, usize)>>,
+    /// Where messages went, and what was in them.
+    pub(crate) sent: RefCell<Vec<(usize, Vec<u8>)>>,
     /// Options of the mounts that succeeded.
     pub(crate) mounted: RefCell<Vec<Option<String>>>,
 }
@@ -72,6 +74,7 @@ impl FakeKernel {
             user: Cell::new(0),
             made: RefCell::default(),
             stored: RefCell::default(),
+            sent: RefCell::default(),
             mounted: RefCell::default(),
         }
     }
@@ -102,7 +105,7 @@ impl FakeKernel {
         }
     }
 
-    fn walk(&self, dirfd: usize, path: &[u8], follow: bool) -> Result<Found, isize> {
+    pub(super) fn walk(&self, dirfd: usize, path: &[u8], follow: bool) -> Result<Found, isize> {
         let from = if path.first() == Some(&b'/') { Ok(self.cwd.get()) } else { self.start(dirfd) };
         let by_number = |n: usize| self.descriptors.borrow().get(&n).copied();
         self.tree.borrow().walk(from?, path, follow, &by_number)
@@ -417,6 +420,7 @@ impl FakeKernel {
                 NAMESPACES => Ok(0),
                 _ => Err(EINVAL),
             },
+            307 => self.sendmmsg(b, c),
             165 => self.mount(c, args[4]),
             // As gVisor's: `last` is an int.
             436 => {

@@ -11,6 +11,7 @@
 
 pub(crate) mod kernel;
 pub(crate) mod memory;
+pub(crate) mod messages;
 pub(crate) mod program;
 pub(crate) mod tree;
 pub(crate) mod views;

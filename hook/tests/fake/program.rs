@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::ffi::CString;
 
 #[cfg(feature = "whole")]
-use procsys_hook::Before;
+use procsys_hook::{Before, SENDMMSG};
 use procsys_hook::{Call, Scratch};
 use procsys_rules::compile::compile;
 use procsys_rules::model::Rule;
@@ -90,6 +90,23 @@ impl Program {
         self.kernel.descriptors.borrow().keys().copied().collect()
     }
 
+    /// Makes a call as the hook says, step by step.
+    #[cfg(feature = "whole")]
+    fn in_steps(&self, call: &Call, mut step: Call) -> isize {
+        let mut sent = 0;
+        loop {
+            let made = (&step, self.kernel.answer(step.nr, step.args));
+            let next = self.in_hook(|scratch| {
+                procsys_hook::goes_on(&self.kernel, self.table(), scratch, call, made, &mut sent)
+            });
+            match next {
+                Before::Replace(next) => step = next,
+                Before::Answer(answer) => return answer,
+                Before::Pass => panic!("a call that has begun can't be passed on"),
+            }
+        }
+    }
+
     /// Makes a call.
     pub(crate) fn call(&self, nr: usize, args: [usize; 6]) -> isize {
         let call = Call { nr, args };
@@ -101,6 +118,7 @@ impl Program {
             assert_eq!(before, self.open_descriptors(), "the hook left a descriptor");
             match decided {
                 Before::Pass => {}
+                Before::Replace(first) if nr == SENDMMSG => return self.in_steps(&call, first),
                 Before::Replace(other) => return self.kernel.answer(other.nr, other.args),
                 Before::Answer(answer) => return answer,
             }
