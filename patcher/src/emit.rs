@@ -1,5 +1,6 @@
 //! Writing: the shim's segment, the detours, and the file around them.
 
+mod bridge;
 mod code;
 mod dispatch;
 mod frames;

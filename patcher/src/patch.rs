@@ -302,7 +302,7 @@ fn report(derived: &Derived<'_>, set: &Set) -> Report {
         detoured: detours.iter().filter(|d| d.form != Form::First).count(),
         in_place: detours
             .iter()
-            .filter(|d| matches!(d.form, Form::Before | Form::After | Form::CancellationPoint))
+            .filter(|d| matches!(d.form, Form::Before | Form::After) || d.cancels())
             .count(),
         inside: scan.inside.len(),
         profiles: set.profiles.clone(),

@@ -34,6 +34,9 @@ pub enum Form {
     Around,
     /// All of musl's [cancellation point](cancel) up to the `syscall`.
     CancellationPoint,
+    /// All of glibc's [cancellation point](cancel), its `ret`, and a byte of padding.
+    /// The `syscall` is written again, in its place.
+    CancellationBridge,
 }
 
 /// A detour: the instructions that the jump takes the place of.
@@ -54,9 +57,20 @@ impl<'s> Detour<'s> {
         self.site.code[self.covered.start].ip()
     }
 
-    /// The address after the last covered instruction.
+    /// The address after the last covered byte.
     pub fn end(&self) -> u64 {
-        self.site.code[self.covered.end - 1].next_ip()
+        let padding = u64::from(self.form == Form::CancellationBridge);
+        self.site.code[self.covered.end - 1].next_ip() + padding
+    }
+
+    /// Where the jump at its start leads, when the trampoline begins at `entry`.
+    pub fn way_in(&self, entry: u64) -> u64 {
+        if self.form == Form::CancellationBridge { entry + cancel::WAY_IN } else { entry }
+    }
+
+    /// Whether it covers a [cancellation point](cancel).
+    pub fn cancels(&self) -> bool {
+        matches!(self.form, Form::CancellationPoint | Form::CancellationBridge)
     }
 
     /// Whether the `syscall` itself is covered, and so runs in the trampoline.
@@ -68,7 +82,7 @@ impl<'s> Detour<'s> {
     pub fn before(&self) -> &'s [Instruction] {
         let end = self.covered.end.min(self.site.index);
         let before = self.site.code.get(self.covered.start..end).unwrap_or_default();
-        if self.form == Form::CancellationPoint { cancel::moves(before) } else { before }
+        if self.cancels() { cancel::moves(before) } else { before }
     }
 
     /// The instructions that the trampoline does after it.
@@ -168,8 +182,8 @@ fn choose(
     number: &Number,
     calls: &impl Calls,
 ) -> Result<Forms, &'static str> {
-    if let Some(covered) = cancel::cover(site, targets) {
-        return Ok(vec![(Form::CancellationPoint, covered)]);
+    if let Some(form) = cancel::cover(site, targets) {
+        return Ok(vec![form]);
     }
     let known = match number {
         Number::OneOf(all) if all.len() == 1 || !all.iter().any(|&nr| calls.asks(nr)) => Some(all),

@@ -12,7 +12,7 @@ use iced_x86::{Code, Decoder, DecoderOptions};
 use crate::elf::Image;
 use crate::emit::{self, Output, Purpose, note};
 use crate::error::Error;
-use crate::plan::Detour;
+use crate::plan::{Detour, Form, JUMP};
 use crate::shim::{IMAGE_MAGIC, SLOTS_SIZE};
 
 /// Bytes that are compared at a time.
@@ -149,13 +149,22 @@ fn detoured(
     entry: u64,
 ) -> Result<(), Error> {
     let start = detour.start();
-    let code = offset(loads, start).and_then(|at| bytes.get(at..at + 5)).unwrap_or_default();
-    let jump = Decoder::with_ip(64, code, start, DecoderOptions::NONE).decode();
+    let jump = |at: u64, kind: Code| {
+        let code = offset(loads, at).and_then(|at| bytes.get(at..at + 5)).unwrap_or_default();
+        let jump = Decoder::with_ip(64, code, at, DecoderOptions::NONE).decode();
+        (jump.code() == kind).then(|| jump.near_branch_target())
+    };
     ensure(
-        jump.code() == Code::Jmp_rel32_64
-            && jump.near_branch_target() == entry
+        jump(start, Code::Jmp_rel32_64) == Some(detour.way_in(entry))
             && (output.base..output.base + output.injected).contains(&entry),
         format!("the detour at {start:#x} does not lead to its trampoline"),
+    )?;
+    let relay = start + JUMP;
+    ensure(
+        detour.form != Form::CancellationBridge
+            || jump(detour.site.address + 2, Code::Jmp_rel8_64) == Some(relay)
+                && jump(relay, Code::Jmp_rel32_64) == Some(entry),
+        format!("the way back from {:#x} does not lead to its trampoline", detour.site.address),
     )?;
     let site = offset(loads, detour.site.address).and_then(|at| bytes.get(at..at + 2));
     ensure(

@@ -1,6 +1,6 @@
 // pthread_cancel of a thread blocked in open of a FIFO: the same two readers of the
 // program counter as in cancel_read.c, for a call that is run out of line.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: 200 threads cancelled, 200 cleanups
 #include "hazard.h"
 

@@ -1,6 +1,6 @@
 // pthread_cancel of a thread blocked in read: musl looks whether the program
 // counter is inside its own cancellable stretch, glibc unwinds from it.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: 200 threads cancelled, 200 cleanups
 #include "hazard.h"
 

@@ -1,6 +1,6 @@
 // Threads cancelled in the middle of emulated opens: wherever the cancel finds
 // them, the others must go on being answered.
-// #Build: glibc, musl
+// #Build: glibc, musl, trixie
 // #Limit: 30
 // #Expect: 300 cancelled, still answered
 #include "hazard.h"

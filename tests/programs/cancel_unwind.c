@@ -1,6 +1,6 @@
 // With -fexceptions a cleanup runs as a landing pad: the unwinder needs to find
 // its way from the program counter of the blocked call to the caller.
-// #Build: glibc, pie
+// #Build: glibc, pie, trixie
 // #Flags: -fexceptions
 // #Expect: unwound from read 50, from open 50
 #include "hazard.h"

@@ -1,6 +1,6 @@
 // libc's clone: the child starts in a function, on a stack of its own, with its
 // parent's memory or a copy of it, while another thread is in the hook.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: 150 clones opened the file and ran a program
 #include "hazard.h"
 

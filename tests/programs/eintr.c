@@ -1,6 +1,6 @@
 // A signal without SA_RESTART ends a blocking call with EINTR, no matter where its
 // instruction was moved to, and not before the handler ran.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: interrupted 70 times
 #include "hazard.h"
 #define FUTEX_WAIT 0 // musl comes without the kernel's headers

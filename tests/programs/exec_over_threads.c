@@ -1,5 +1,5 @@
 // execve from one thread kills the others wherever they are, inside a call too.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: replaced over busy threads 60 times
 #include "hazard.h"
 

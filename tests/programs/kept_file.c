@@ -2,7 +2,7 @@
 // position, the flags that were asked for, the same contents in every thread and
 // in children. And what a container puts where the shim looks for the file that
 // it has kept (docs/decisions.md) is never given in its place.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: the file each time
 #include "hazard.h"
 #include <sys/mount.h>

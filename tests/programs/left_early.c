@@ -4,7 +4,7 @@
 // 64 of them every call waited for ever. Here the fault is made by taking away the
 // right to write; the stacks are found by their symbol (stock has none).
 // With every call on that path the handler could not give the right back.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Without: every-call, served-every-call
 // #Expect: 300 calls, still answered
 #include "hazard.h"

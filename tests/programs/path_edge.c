@@ -1,6 +1,6 @@
 // A path that ends exactly where its page ends: a reader that fetches one word
 // too many meets the hole behind it.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: paths at the page's end answered
 #include "hazard.h"
 

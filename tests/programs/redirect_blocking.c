@@ -1,6 +1,6 @@
 // A redirected call may block for as long as it likes: a hundred of them, more
 // than any table of slots, must not keep others from being answered.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: 100 blocked, others answered
 #include "hazard.h"
 

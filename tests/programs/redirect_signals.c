@@ -1,7 +1,7 @@
 // Signals in a redirected call that blocks: EINTR without SA_RESTART, on and on
 // with it, and a handler that leaves by siglongjmp, more often than any table
 // has slots.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: interrupted 20, restarted, left 200 times
 #include "hazard.h"
 #include <setjmp.h>

@@ -2,7 +2,7 @@
 // call starts again with its own number and arguments, wherever it was moved
 // to, and is answered in the end. The same after a stop and SIGCONT, where
 // sleeps come back through restart_syscall.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: restarted and answered
 #include "hazard.h"
 #include <sys/time.h>

@@ -1,6 +1,6 @@
 // glibc's setuid signals every thread and waits for each: one that is inside a
 // call with signals blocked must come out and answer.
-// #Build: glibc, musl
+// #Build: glibc, musl, trixie
 // #Expect: 40 changes reached every thread
 #include "hazard.h"
 #include <sys/fsuid.h>

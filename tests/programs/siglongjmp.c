@@ -1,7 +1,7 @@
 // A handler may leave by siglongjmp: then the interrupted call never comes back
 // to release what it held. Thousands of jumps must not use anything up, and
 // the signal mask must be the one that was saved.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Limit: 30
 // #Expect: jumped out 3000 times
 #include "hazard.h"

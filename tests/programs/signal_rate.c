@@ -1,7 +1,7 @@
 // Signals at 10 kHz during emulated opens, the handler on an alternate stack of
 // the least size plus 1 KiB with a guard page below, itself opening an
 // emulated file. libredirect, fakechroot and syscall_intercept crash here.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: survived 3000 signals
 #include "hazard.h"
 #include <sys/auxv.h>

@@ -1,6 +1,6 @@
 // More threads at once than any fixed table holds: each waits its turn, none is
 // refused, none gets another's answer.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Limit: 30
 // #Expect: 1000 threads read 20000 values
 #include "hazard.h"

@@ -1,6 +1,6 @@
 // A vfork child runs on its parent's stack and memory; the parent then goes on
 // with both. zpoline dies here.
-// #Build: glibc, pie, musl
+// #Build: glibc, pie, musl, trixie
 // #Expect: vfork returned twice 300 times
 #include "hazard.h"
 

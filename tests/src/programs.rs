@@ -3,8 +3,8 @@
 //!
 //! A program says in lines `// #Name: value` at its top
 //! - `Build`: the ways it is built, of `glibc` (static), `pie` (static-pie,
-//!   glibc), `musl` (static), `go` (static, no cgo), `gopie` (stripped
-//!   static-pie with cgo, as runc is);
+//!   glibc), `trixie` (static, the glibc of the Debian after this machine's), `musl`
+//!   (static), `go` (static, no cgo), `gopie` (stripped static-pie with cgo, as runc is);
 //! - `Expect`: the last line of its standard output when all is well;
 //! - `Stderr`: words that its standard error must hold (optional);
 //! - `Exit`: its exit code (0 unless said);
@@ -29,6 +29,8 @@ pub enum Build {
     Glibc,
     /// Static-pie, glibc.
     Pie,
+    /// Static, glibc 2.41: its cancellable calls are made at one place.
+    Trixie,
     /// Static, musl.
     Musl,
     /// Static Go without cgo.
@@ -43,6 +45,7 @@ impl Build {
         match self {
             Self::Glibc => "glibc",
             Self::Pie => "pie",
+            Self::Trixie => "trixie",
             Self::Musl => "musl",
             Self::Go => "go",
             Self::GoPie => "gopie",
@@ -50,7 +53,7 @@ impl Build {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Glibc, Self::Pie, Self::Musl, Self::Go, Self::GoPie]
+        [Self::Glibc, Self::Pie, Self::Trixie, Self::Musl, Self::Go, Self::GoPie]
             .into_iter()
             .find(|build| build.name() == name)
     }
@@ -137,6 +140,7 @@ impl Program {
         let mut command = match build {
             Build::Glibc => self.c("gcc", &["-static"]),
             Build::Pie => self.c("gcc", &["-static-pie", "-fPIE"]),
+            Build::Trixie => self.trixie(),
             Build::Musl => self.c("musl-gcc", &["-static"]),
             Build::Go => self.go(false, &[]),
             Build::GoPie => {
@@ -151,6 +155,19 @@ impl Program {
         let outcome = run(&mut command, Duration::from_secs(300));
         assert!(outcome.success(), "{command:?}\n{outcome}");
         output
+    }
+
+    /// This machine's compiler, with another glibc's files before its own.
+    fn trixie(&self) -> Command {
+        let own = run(Command::new("gcc").arg("-print-file-name=include"), Duration::from_secs(20));
+        let usr = fixture("glibc-trixie").join("usr");
+        let (libraries, headers) = (usr.join("lib/x86_64-linux-gnu"), usr.join("include"));
+        let mut command = self.c("gcc", &["-static", "-nostdinc"]);
+        for folder in [Path::new(own.stdout.trim()), &headers.join("x86_64-linux-gnu"), &headers] {
+            command.arg("-isystem").arg(folder);
+        }
+        command.arg("-B").arg(&libraries).arg("-L").arg(&libraries);
+        command
     }
 
     fn c(&self, compiler: &str, args: &[&str]) -> Command {

@@ -14,7 +14,7 @@ use crate::elf::Image;
 use crate::elf::image::Segment;
 use crate::error::Error;
 use crate::patch::Options;
-use crate::plan::{Detour, Form, JUMP, cancel};
+use crate::plan::{Detour, JUMP, cancel};
 use crate::scan::Functions;
 use crate::shim::{HEADER_START, SLOTS_SIZE, Shim};
 
@@ -241,18 +241,17 @@ impl Place {
     }
 }
 
-/// A jump to the trampoline; what it leaves of the covered bytes traps. At
-/// musl's cancellation point, the last of them look at the flag again.
+/// A jump to the trampoline; what it leaves of the covered bytes traps. At a
+/// cancellation point, the last of them look at the flag again.
 pub(super) fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
     let next = detour.start() + JUMP;
-    let distance = i32::try_from(entry.wrapping_sub(next) as i64).ok()?;
+    let distance = i32::try_from(detour.way_in(entry).wrapping_sub(next) as i64).ok()?;
     let mut bytes = vec![0xcc; (detour.end() - detour.start()) as usize];
     bytes[0] = 0xe9;
     bytes[1..5].copy_from_slice(&distance.to_le_bytes());
-    if detour.form == Form::CancellationPoint {
-        let look = bytes.len() - cancel::LOOK_AGAIN as usize;
-        // cmpl $0, (%r11); jne __cp_cancel, three bytes on, behind syscall and ret.
-        bytes[look..].copy_from_slice(&[0x41, 0x83, 0x3b, 0x00, 0x75, 0x03]);
+    if detour.cancels() {
+        let covered = &detour.site.code[detour.covered.clone()];
+        cancel::write(detour.form, covered, entry, &mut bytes)?;
     }
     Some(bytes)
 }

@@ -6,8 +6,9 @@ use iced_x86::{
 use procsys_rules::Table;
 use procsys_rules::reach::Reach;
 
+use super::bridge;
 use super::code::{Code, Label};
-use super::dispatch::{self, Descriptor, Make};
+use super::dispatch::{self, Make};
 use super::segment::Anchors;
 use super::tail::Tails;
 use crate::elf::Image;
@@ -85,6 +86,9 @@ pub(super) fn write(
     first: &mut Option<Label>,
     tails: &mut Tails,
 ) -> Result<(), String> {
+    if detour.form == Form::CancellationBridge {
+        return bridge::write(code, anchors, special, options, detour, tails);
+    }
     let mut descriptors = Vec::new();
     moved(code, anchors.image, detour.before())?;
     if detour.form == Form::First {
@@ -115,7 +119,17 @@ pub(super) fn write(
             let reach = special.find(nr).unwrap_or_default();
             dispatch::write(code, anchors, &mut descriptors, (nr, reach), make(detour), done, None);
         }
-        _ => choose(code, anchors, special, &mut descriptors, detour, done, tails),
+        _ => choose(
+            code,
+            anchors,
+            special,
+            |code| pass(code, detour, done),
+            |code, _, special| {
+                let tails = Some(&mut *tails);
+                let make = make(detour);
+                dispatch::write(code, anchors, &mut descriptors, special, make, done, tails);
+            },
+        ),
     }
     if !comes_back {
         code.bind(done);
@@ -131,7 +145,9 @@ pub(super) fn write(
 /// How the trampoline makes a call of which it looks at the answer.
 fn make(detour: &Detour<'_>) -> Make {
     match detour.form {
-        Form::CancellationPoint => Make::Look(detour.site.address - cancel::LOOK_AGAIN),
+        Form::CancellationPoint | Form::CancellationBridge => {
+            Make::Look(cancel::look(detour.form, detour.site.address))
+        }
         Form::After => Make::Made,
         Form::Before | Form::Around | Form::First => Make::Here,
     }
@@ -154,24 +170,22 @@ fn pass(code: &mut Code, detour: &Detour<'_>, done: Label) {
     }
 }
 
-/// Chooses by the number in rax, with rcx and r11 as the only registers.
-fn choose(
+/// Chooses by the number in rax, with rcx and r11 as the only registers: `pass` writes
+/// what is done with a number that needs nothing, `each` with one that does, by its class.
+pub(super) fn choose(
     code: &mut Code,
     anchors: &Anchors<'_>,
     special: &Special,
-    descriptors: &mut Vec<Descriptor>,
-    detour: &Detour<'_>,
-    done: Label,
-    tails: &mut Tails,
+    pass: impl Fn(&mut Code),
+    each: impl FnMut(&mut Code, u32, (u32, Reach)),
 ) {
-    let (pass_on, low, high, selected, jumps) =
-        (code.label(), code.label(), code.label(), code.label(), code.label());
+    let (pass_on, low, high, selected) = (code.label(), code.label(), code.label(), code.label());
     code.raw(&[0x0f, 0xb6, 0xcc]); // movzbl %ah, %ecx
     code.jrcxz(low);
     code.lea_ecx_minus(1);
     code.jrcxz(high);
     code.bind(pass_on);
-    pass(code, detour, done);
+    pass(code);
     for (label, table) in [(low, anchors.classes), (high, anchors.classes + 256)] {
         code.bind(label);
         let table = code.label_at(table);
@@ -189,20 +203,29 @@ fn choose(
     // mov %rcx, %r11; mov %eax, %ecx; bswap %ecx; movzwl %cx, %ecx
     code.raw(&[0x49, 0x89, 0xcb, 0x89, 0xc1, 0x0f, 0xc9, 0x0f, 0xb7, 0xc9]);
     code.jrcxz(exact);
-    pass(code, detour, done);
+    pass(code);
     code.bind(exact);
     code.raw(&[0x4c, 0x89, 0xd9]); // mov %r11, %rcx
+    by_class(code, special, each);
+}
+
+/// Goes on by the class in rcx, which is not 0, to what `each` writes for it.
+pub(super) fn by_class(
+    code: &mut Code,
+    special: &Special,
+    mut each: impl FnMut(&mut Code, u32, (u32, Reach)),
+) {
+    let jumps = code.label();
     code.lea_r11(jumps);
     code.raw(&[0x49, 0x63, 0x4c, 0x8b, 0xfc]); // movslq -4(%r11,%rcx,4), %rcx
     code.raw(&[0x49, 0x8d, 0x0c, 0x0b]); // lea (%r11,%rcx), %rcx
     code.raw(&[0xff, 0xe1]); // jmp *%rcx
     let mut entries = Vec::new();
-    for &(nr, reach) in &special.numbers {
+    for (class, &number) in (1..).zip(&special.numbers) {
         let entry = code.label();
         code.bind(entry);
         entries.push(entry);
-        let tails = Some(&mut *tails);
-        dispatch::write(code, anchors, descriptors, (nr, reach), make(detour), done, tails);
+        each(code, class, number);
     }
     code.align(4);
     let origin = code.here();
@@ -218,7 +241,11 @@ fn ends(instructions: &[Instruction]) -> bool {
 
 /// Writes instructions for their new place: as the bytes that they are, unless
 /// they depend on where that is.
-fn moved(code: &mut Code, image: &Image<'_>, instructions: &[Instruction]) -> Result<(), String> {
+pub(super) fn moved(
+    code: &mut Code,
+    image: &Image<'_>,
+    instructions: &[Instruction],
+) -> Result<(), String> {
     let Some(first) = instructions.first() else { return Ok(()) };
     let ways: Option<Vec<_>> = instructions.iter().map(|i| Moved::of(image, i)).collect();
     if let Some(ways) = ways {

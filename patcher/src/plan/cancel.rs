@@ -1,29 +1,37 @@
-//! musl's cancellation point.
+//! Where a C library makes the calls at which a thread can be cancelled: musl's
+//! `__syscall_cp_asm`, and glibc's `__syscall_cancel_arch` (2.41 and later).
 //!
-//! pthread_cancel sends a signal, and musl's handler looks at the program
-//! counter: between `__cp_begin` and `__cp_end` the thread has looked at its
-//! flag and is about to make, or waits in, the call, and is led to `__cp_cancel`.
-//! Anywhere else the handler counts on the next look at the flag. So nothing may
-//! come between the look and the `syscall`, and both must be where they are
-//! (source: musl 1.2.3, src/thread/x86_64/syscall_cp.s, pthread_cancel.c).
+//! pthread_cancel sends a signal, and the handler looks at the program counter: from
+//! the function's start to its `syscall` the thread has looked at its flag and is about
+//! to make, or waits in, the call, and is cancelled there. Anywhere else the handler
+//! counts on the next look at the flag. So nothing may come between the look and the
+//! `syscall`, and both must be where they are (sources: musl 1.2.3,
+//! src/thread/x86_64/syscall_cp.s, pthread_cancel.c; glibc 2.41,
+//! sysdeps/unix/sysv/linux/x86_64/syscall_cancel.S, nptl/pthread_cancel.c).
 //!
 //! The whole function up to its `syscall` is covered: the trampoline does what it
-//! did, and makes every call through a second look at the flag that is written
+//! did, and every call is made through a second look at the flag that is written
 //! right before the `syscall`, in its place.
+//!
+//! musl's function is called once more from the trampoline for a call of which the
+//! answer is looked at. glibc unwinds the stack from there, and must find its own
+//! callers: so its `ret` is covered, too, by a short jump to one to the trampoline.
+//! That one jump lies where the handler takes a call for one not yet made. A signal
+//! that finds the thread there cancels it though the call was made, as every cancelled
+//! call could up to glibc 2.40.
 
 use std::ops::Range;
 
 use iced_x86::{Code, Instruction, Register};
 
+use super::{Form, JUMP};
 use crate::scan::Site;
 use crate::scan::targets::Targets;
 
-/// `__syscall_cp_asm` up to its `syscall`: the look at the flag, then the moves.
+/// How the functions begin: the look at the flag.
 const LOOK: usize = 3;
-const ALL: [(Code, Register); 12] = [
-    (Code::Mov_r32_rm32, Register::EAX),
-    (Code::Test_rm32_r32, Register::EAX),
-    (Code::Jne_rel8_64, Register::None),
+/// What follows in both, up to the `syscall`: the moves.
+const MOVES: [(Code, Register); 9] = [
     (Code::Mov_rm64_r64, Register::R11),
     (Code::Mov_rm64_r64, Register::RAX),
     (Code::Mov_rm64_r64, Register::RDI),
@@ -35,27 +43,81 @@ const ALL: [(Code, Register); 12] = [
     (Code::Mov_rm64_r64, Register::None),
 ];
 
-/// The look that is written before the `syscall`: `cmpl $0, (%r11)`, `jne`.
-pub const LOOK_AGAIN: u64 = 6;
+/// How far behind its first byte the way into the trampoline of glibc's function is:
+/// it begins with the way back.
+pub const WAY_IN: u64 = 8;
 
-/// The instructions to cover, if the site is musl's cancellation point.
-pub(super) fn cover(site: &Site, targets: &Targets) -> Option<Range<usize>> {
-    let start = site.index.checked_sub(ALL.len())?;
+/// The form and the instructions to cover, if the site is one of the two.
+pub(super) fn cover(site: &Site, targets: &Targets) -> Option<(Form, Range<usize>)> {
+    let start = site.index.checked_sub(LOOK + MOVES.len())?;
     let run = &site.code[start..site.index];
-    let same = run.iter().zip(ALL).all(|(i, (code, register))| {
+    let same = run[LOOK..].iter().zip(MOVES).all(|(i, (code, register))| {
         let to = if matches!(register, Register::None) { Register::None } else { i.op0_register() };
         i.code() == code && to == register
     });
     let flag =
-        run[0].memory_base() == Register::RDI && run[ALL.len() - 1].memory_base() == Register::RSP;
-    let ends = site.code.get(site.index + 1).is_some_and(|i| i.code() == Code::Retnq);
-    let away = run[LOOK - 1].near_branch_target() == site.address + 3;
-    let entered = targets.all.iter().any(|&t| t > run[0].ip() && t <= site.address);
-    let written = targets.is_relocated(run[0].ip(), site.address);
-    (same && flag && ends && away && !entered && !written).then_some(start..site.index)
+        run[0].memory_base() == Register::RDI && run[run.len() - 1].memory_base() == Register::RSP;
+    let back = site.code.get(site.index + 1).filter(|i| i.code() == Code::Retnq)?;
+    if !same || !flag || run[0].code() != Code::Mov_r32_rm32 {
+        return None;
+    }
+    let (form, end, last) = match (run[1].code(), run[2].code()) {
+        (Code::Test_rm32_r32, Code::Jne_rel8_64)
+            if run[2].near_branch_target() == site.address + 3 =>
+        {
+            (Form::CancellationPoint, site.index, site.address)
+        }
+        (Code::Test_rm8_imm8, Code::Jne_rel32_64)
+            if run[1].memory_base() == Register::RDI
+                && targets.padding.contains(&back.next_ip()) =>
+        {
+            (Form::CancellationBridge, site.index + 2, back.next_ip())
+        }
+        _ => return None,
+    };
+    let entered = targets.all.iter().any(|&t| t > run[0].ip() && t <= last);
+    let written = targets.is_relocated(run[0].ip(), last + 1);
+    (!entered && !written).then_some((form, start..end))
 }
 
 /// The part of the covered instructions that the trampoline does.
 pub(super) fn moves(covered: &[Instruction]) -> &[Instruction] {
     covered.get(LOOK..).unwrap_or_default()
+}
+
+/// Where the second look is, of a detour of one of these forms.
+pub fn look(form: Form, site: u64) -> u64 {
+    site - if form == Form::CancellationPoint { 6 } else { 10 }
+}
+
+/// Writes the second look, and for glibc the way back, over the covered bytes.
+///
+/// `covered` are the instructions, `bytes` take their place, `entry` is where the
+/// trampoline begins. `None` when that is out of reach.
+pub fn write(form: Form, covered: &[Instruction], entry: u64, bytes: &mut [u8]) -> Option<()> {
+    if form == Form::CancellationPoint {
+        let at = bytes.len() - 6;
+        // cmpl $0, (%r11); jne __cp_cancel, three bytes on, behind syscall and ret.
+        bytes[at..].copy_from_slice(&[0x41, 0x83, 0x3b, 0x00, 0x75, 0x03]);
+        return Some(());
+    }
+    let start = covered[0].ip();
+    let distance = |to: u64, next: u64| Some(i32::try_from(to.wrapping_sub(next) as i64).ok()?);
+    // Before the syscall, and behind it a byte of ret and one of padding.
+    let after = bytes.len() - 2;
+    let (look, next) = (after - 12, start + after as u64 - 2);
+    // testb $flag, (%r11); jne __syscall_do_cancel; syscall
+    bytes[look..look + 4].copy_from_slice(&[0x41, 0xf6, 0x03, covered[1].immediate8()]);
+    bytes[look + 4..look + 6].copy_from_slice(&[0x0f, 0x85]);
+    let away = distance(covered[2].near_branch_target(), next)?;
+    bytes[look + 6..look + 10].copy_from_slice(&away.to_le_bytes());
+    bytes[look + 10..after].copy_from_slice(&crate::scan::SYSCALL);
+    // A short jump to one right behind that of the detour, which leads back.
+    let relay = JUMP as usize;
+    bytes[after] = 0xeb;
+    bytes[after + 1] = i8::try_from(relay as i64 - bytes.len() as i64).ok()? as u8;
+    bytes[relay] = 0xe9;
+    let back = distance(entry, start + 2 * JUMP)?;
+    bytes[relay + 1..relay + 5].copy_from_slice(&back.to_le_bytes());
+    Some(())
 }

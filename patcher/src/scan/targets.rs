@@ -8,14 +8,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
 
 use super::{Budget, Functions, Site, branches, window};
 use crate::elf::{Image, relocations};
 use crate::error::Error;
 
 /// How far around a site targets are of interest, in bytes.
-pub const REACH: u64 = 40;
+pub const REACH: u64 = 48;
 /// The most entries that a jump table is read for.
 const TABLE_MAX: usize = 4096;
 
@@ -27,6 +27,8 @@ pub struct Targets {
     /// Those in functions that hold sites, to which control comes from outside
     /// of the function: compilers split off what is seldom run.
     pub from_outside: BTreeSet<u64>,
+    /// Bytes of padding behind the return that follows a site: in no function.
+    pub padding: BTreeSet<u64>,
     /// Words in code that the loader writes: they can't be covered.
     pub relocated: BTreeSet<u64>,
 }
@@ -74,6 +76,7 @@ pub fn near(
     };
     for site in sites {
         short_jumps(&mut sources, site, &mut targets);
+        targets.padding.extend(padding(image, functions, site));
     }
     let windows = Windows::around(image, sites);
     relocated(image, &windows, &mut targets);
@@ -104,6 +107,18 @@ pub fn inside(image: &Image<'_>, sites: &[Site]) -> Result<Targets, Error> {
         }
     }
     Ok(targets)
+}
+
+/// The byte behind the return that follows a site, if it fills up to where the next
+/// function is aligned.
+fn padding(image: &Image<'_>, functions: &Functions<'_>, site: &Site) -> Option<u64> {
+    /// `nop`, the first bytes of longer ones, `int3`, zero.
+    const FILLS: [u8; 6] = [0x90, 0x66, 0x0f, 0x2e, 0xcc, 0x00];
+    let back = site.code.get(site.index + 1).filter(|i| i.code() == Code::Retnq)?;
+    let at = back.next_ip();
+    let fills = image.at(at)?.first().is_some_and(|byte| FILLS.contains(byte));
+    let is_between = !at.is_multiple_of(16) && at >= site.function.end;
+    (fills && is_between && functions.lookup(at).is_none()).then_some(at)
 }
 
 /// What relocations say: words in code that the loader writes, and addresses in
