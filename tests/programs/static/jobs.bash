@@ -15,7 +15,7 @@ echo "# substitutions and pipes"
 for ((i = 0; i < 200; i++)); do r=$(echo "$i"); done; echo "$r"
 diff <(seq 1 5) <(seq 2 6); echo "status $?"
 seq 1 100000 | { n=0; while read -r _; do ((n++)); done; echo "$n lines"; }
-cat <<< "a here string" | rev; echo one | tee >(cat > teed) > /dev/null; sleep 0.2; cat teed
+cat <<< "a here string" | rev; echo one | tee >(cat > teed) > /dev/null; until [[ -s teed ]]; do :; done; cat teed
 (exit 3) | (exit 4) | true; echo "${PIPESTATUS[*]}"
 exec {fd}> named; echo "to a named descriptor" >&"$fd"; exec {fd}>&-; cat named
 
@@ -44,8 +44,8 @@ sleep 30 & asleep $!; sleep 31 & asleep $!; jobs > running; cat running; kill %1
 kill -STOP %2; wait %2 2> /dev/null; echo "stopped: $?"; jobs -s > stopped; grep -c Stopped stopped
 kill -CONT %2; kill -TERM %2; wait %2 2> /dev/null; echo "ended: $?"
 set +m
-for i in 3 1 2; do (sleep "0.$i"; exit "$i") & done; for i in 1 2 3; do wait -n; echo "first to end: $?"; done
-wait; (sleep 0.1; echo in the background) & disown; sleep 0.3
+for i in 3 1 2; do (sleep "0.$((i * 25))"; exit "$i") & done; for i in 1 2 3; do wait -n; echo "first to end: $?"; done
+wait; (sleep 0.1; echo in the background > disowned) & disown; until [[ -s disowned ]]; do :; done; cat disowned
 time_() { local TIMEFORMAT='%0lR'; { time sleep 0.01; } 2>&1 | sed 's/[0-9.]*s$/S/'; }; time_
 read -t 0.1 -r x < <(sleep 2); (($? > 128)) && echo "read timed out"
 timeout 5 "$BASH" --norc -c 'exec -a renamed "$BASH" --norc -c "echo \$0"'
