@@ -1,6 +1,6 @@
 //! Every function that a C library exports is accounted for: interposed, or in
 //! `preload/libc.txt` with the reason why not. A name that a new libc brings is in
-//! neither, and is printed.
+//! neither, and fails the test (in Debian's unstable suite it is printed).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,6 +15,8 @@ use procsys_tests::{fixture, root};
 struct Libc {
     release: String,
     path: PathBuf,
+    /// Of a suite that moves by the day: what is new there is told, and no failure.
+    moves: bool,
 }
 
 /// Those of the machine, and of later Debian releases (tests/fixtures/libcs.sh).
@@ -24,7 +26,8 @@ fn libcs() -> Vec<Libc> {
         for file in files {
             let path = folder.join(file);
             assert!(path.exists(), "{} is missing", path.display());
-            all.push(Libc { release: format!("{release} {file}"), path });
+            let release = format!("{release} {file}");
+            all.push(Libc { moves: release.starts_with("sid "), release, path });
         }
     };
     let glibc = ["libc.so.6", "libresolv.so.2"];
@@ -108,12 +111,13 @@ fn every_function_is_accounted_for() {
         // libresolv.so.2 is the smallest.
         assert!(exported.len() > 50, "{}: {} functions", libc.release, exported.len());
         let new: Vec<_> = exported.iter().filter(|(name, _)| !known.contains(*name)).collect();
-        assert!(
-            new.is_empty(),
-            "{} exports what is neither interposed nor in preload/libc.txt: {new:?}",
-            libc.release
+        let release = &libc.release;
+        let unknown = format!(
+            "{release} exports what is neither interposed nor in preload/libc.txt: {new:?}"
         );
-        println!("{}: {} functions, all accounted for", libc.release, exported.len());
+        assert!(new.is_empty() || libc.moves, "{unknown}");
+        let result = if new.is_empty() { "all accounted for".into() } else { unknown };
+        println!("{release}: {} functions, {result}", exported.len());
         seen.extend(exported.into_keys());
     }
     let older = lists().remove("older").unwrap_or_default();
@@ -143,7 +147,7 @@ fn versions_that_differ_are_known() {
     const DIFFERING: &str =
         "glob glob64 nftw nftw64 posix_spawn posix_spawnp realpath shm_open shm_unlink";
     let ours = exports("exports-whole.txt");
-    for libc in libcs().iter().filter(|libc| libc.release.ends_with("libc.so.6")) {
+    for libc in libcs().iter().filter(|l| l.release.ends_with("libc.so.6") && !l.moves) {
         let exported = functions(&libc.path);
         let several =
             |name: &&String| exported.get(*name).is_some_and(|versions| versions.len() > 1);

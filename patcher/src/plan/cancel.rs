@@ -102,7 +102,7 @@ pub fn write(form: Form, covered: &[Instruction], entry: u64, bytes: &mut [u8]) 
         return Some(());
     }
     let start = covered[0].ip();
-    let distance = |to: u64, next: u64| Some(i32::try_from(to.wrapping_sub(next) as i64).ok()?);
+    let distance = |to: u64, next: u64| i32::try_from(to.wrapping_sub(next) as i64).ok();
     // Before the syscall, and behind it a byte of ret and one of padding.
     let after = bytes.len() - 2;
     let (look, next) = (after - 12, start + after as u64 - 2);
