@@ -3,6 +3,7 @@
 mod bridge;
 mod code;
 mod dispatch;
+mod eh_frame;
 mod frames;
 pub mod memory;
 mod needed;

@@ -2,6 +2,7 @@
 //! what it sees must be what was meant, whatever the first reader thought.
 
 mod dynamic;
+mod unwind;
 
 use std::ops::{Deref, Range};
 
@@ -55,7 +56,8 @@ pub fn check(
     ensure(elf.entry == entry, "the entry point is not where it should be")?;
     let loads: Vec<&ProgramHeader> =
         elf.program_headers.iter().filter(|h| h.p_type == PT_LOAD).collect();
-    segments(&elf, &loads, pair)?;
+    let shim = segments(&elf, &loads, pair)?;
+    unwind::check(image, &elf.program_headers, shim, pair)?;
     let sections = elf.section_headers.iter();
     let names: Vec<_> = sections.filter_map(|s| elf.shdr_strtab.get_at(s.sh_name)).collect();
     ensure(names.contains(&note::SECTION), "the note is missing")?;
@@ -81,7 +83,12 @@ pub fn check(
     unchanged(image, written, &elf, detours, holes)
 }
 
-fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], pair: &Pair<'_>) -> Result<(), Error> {
+/// Checks the segments, and gives the shim's.
+fn segments<'a>(
+    elf: &Elf<'_>,
+    loads: &[&'a ProgramHeader],
+    pair: &Pair<'_>,
+) -> Result<&'a ProgramHeader, Error> {
     let Pair { output, bytes } = pair;
     for pair in loads.windows(2) {
         let end = pair[0].p_vaddr.saturating_add(pair[0].p_memsz);
@@ -130,7 +137,8 @@ fn segments(elf: &Elf<'_>, loads: &[&ProgramHeader], pair: &Pair<'_>) -> Result<
             && table - l.p_vaddr + l.p_offset == elf.header.e_phoff
             && size <= l.p_offset + l.p_filesz
     });
-    ensure(mapped, "the program headers are not in memory where the loader looks")
+    ensure(mapped, "the program headers are not in memory where the loader looks")?;
+    Ok(shim)
 }
 
 /// The offset in the output of an address.

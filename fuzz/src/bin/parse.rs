@@ -21,6 +21,9 @@ fuzz_target!(init: warm_up(), |bytes: &[u8]| {
         for (start, end) in unwind::ranges(&image) {
             assert!(start < end && image.is_code(start));
         }
+        if let Some(search) = unwind::Search::read(&image) {
+            assert!(search.entries().count() <= bytes.len() / 8);
+        }
         let functions = Functions::new(&image);
         for (start, code) in image.code() {
             for address in [start, start + code.len() as u64 / 2, start + code.len() as u64] {

@@ -9,7 +9,8 @@ use object::{LittleEndian, ReadRef};
 
 use crate::error::Error;
 
-type Header = FileHeader64<LittleEndian>;
+/// The file header.
+pub type Header = FileHeader64<LittleEndian>;
 /// A program header.
 pub type Segment = ProgramHeader64<LittleEndian>;
 /// A section header.

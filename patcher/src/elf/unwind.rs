@@ -6,6 +6,7 @@ use gimli::{
 };
 use object::LittleEndian as LE;
 use object::elf::PT_GNU_EH_FRAME;
+use object::read::elf::ProgramHeader;
 
 use super::Image;
 
@@ -38,17 +39,65 @@ fn eh_frame<'a>(image: &Image<'a>) -> Option<(u64, &'a [u8])> {
     if let Some((section, bytes)) = image.section(".eh_frame") {
         return Some((section.sh_addr.get(LE), bytes));
     }
-    /// `DW_EH_PE_pcrel | DW_EH_PE_sdata4`, as every linker writes it (LSB 5.0, 10.6.2).
-    const PCREL_SDATA4: u8 = 0x1b;
     let segment = image.segments.iter().find(|s| s.p_type.get(LE) == PT_GNU_EH_FRAME)?;
     let start = segment.p_vaddr.get(LE);
     let header = image.at(start)?;
     if header.get(1) != Some(&PCREL_SDATA4) {
         return None;
     }
-    let relative = i32::from_le_bytes(*header.get(4..)?.first_chunk()?);
-    let address = (start + 4).wrapping_add_signed(i64::from(relative));
+    let address = target(start + 4, header.get(4..)?)?;
     Some((address, image.at(address)?))
+}
+
+/// `DW_EH_PE_pcrel | DW_EH_PE_sdata4`, as every linker writes it (LSB 5.0, 10.6.2).
+pub const PCREL_SDATA4: u8 = 0x1b;
+/// The first bytes of a search table, as every linker writes it: the version, how the
+/// place of `.eh_frame` is written, the count (DW_EH_PE_udata4), and the entries
+/// (`DW_EH_PE_datarel | DW_EH_PE_sdata4`).
+pub const SEARCHED: [u8; 4] = [1, PCREL_SDATA4, 0x03, 0x3b];
+
+/// The address that four bytes say relative to another.
+fn target(from: u64, bytes: &[u8]) -> Option<u64> {
+    let relative = i32::from_le_bytes(*bytes.first_chunk()?);
+    from.checked_add_signed(i64::from(relative))
+}
+
+/// The table by which an unwinder searches `.eh_frame`.
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'a> {
+    /// The address of the table.
+    pub address: u64,
+    /// The address of `.eh_frame`.
+    pub frames: u64,
+    /// Two words for each function.
+    words: &'a [[u8; 8]],
+}
+
+impl<'a> Search<'a> {
+    /// Reads the table that PT_GNU_EH_FRAME names; `None` when there is none, or none
+    /// that is written as all linkers do, and in order.
+    pub fn read(image: &Image<'a>) -> Option<Self> {
+        let mut named = image.segments.iter().filter(|s| s.p_type.get(LE) == PT_GNU_EH_FRAME);
+        let (Some(segment), None) = (named.next(), named.next()) else { return None };
+        let address = segment.p_vaddr.get(LE);
+        let (offset, len) = segment.file_range(LE);
+        let is_loaded = image.offset(address) == Some(offset);
+        let bytes = image.at(address).filter(|_| is_loaded)?.get(..usize::try_from(len).ok()?)?;
+        if bytes.get(..4) != Some(&SEARCHED) {
+            return None;
+        }
+        let frames = target(address + 4, bytes.get(4..)?)?;
+        let count = u32::from_le_bytes(*bytes.get(8..)?.first_chunk()?) as usize;
+        let words = bytes.get(12..)?.as_chunks().0.get(..count)?;
+        let search = Self { address, frames, words };
+        search.entries().is_sorted_by_key(|e| e.0).then_some(search)
+    }
+
+    /// The addresses of each function and of what describes it, in ascending order.
+    pub fn entries(self) -> impl Iterator<Item = (u64, u64)> + Clone {
+        let at = move |word: &[u8]| target(self.address, word).unwrap_or(u64::MAX);
+        self.words.iter().map(move |words| (at(words), at(&words[4..])))
+    }
 }
 
 type Fde<'a> = FrameDescriptionEntry<gimli::EndianSlice<'a, LittleEndian>>;

@@ -1,5 +1,5 @@
-//! Unwind information for what was injected, for debuggers and profilers
-//! (DWARF 4, section 6.4): a section that is not loaded.
+//! Unwind information for what was injected (DWARF 4, section 6.4): for debuggers
+//! as a section that is not loaded, and for the program's own unwinder (`eh_frame.rs`).
 //!
 //! A trampoline runs on the stack of its site, as the site left it: its rows are
 //! the site's own, from `.eh_frame` for C and from Go's table of stack sizes. A
@@ -14,7 +14,7 @@ use crate::scan::Functions;
 const RBX: u8 = 3;
 const RBP: u8 = 6;
 const RSP: u8 = 7;
-const RETURN: u8 = 16;
+pub(super) const RETURN: u8 = 16;
 
 /// DW_CFA_advance_loc, DW_CFA_advance_loc2, DW_CFA_advance_loc4.
 const ADVANCE: u8 = 0x40;
@@ -42,37 +42,77 @@ pub(super) struct Injected<'a> {
     pub(super) replace: Option<(u64, u64)>,
 }
 
-/// The section's contents, to be put behind `before` bytes of others.
-pub(super) fn debug_frame(
+/// How a stretch of code is entered, which its first row follows from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Entered {
+    /// As a function: rsp + 8, with the return address below.
+    Called,
+    /// From a slot. The frame is no call's: rbx is the slot's address, which holds the
+    /// caller's rbx and where it goes on (shim/entry.s: S_RBX, S_TARGET).
+    FromSlot,
+}
+
+impl Entered {
+    /// The instructions of a CIE.
+    pub(super) fn code(self) -> &'static [u8] {
+        const SLOT: &[u8] = &[
+            CFA, RSP, 0, EXPRESSION, RBX, 2, BREG3, 0x18, EXPRESSION, RETURN, 3, BREG3, 0xe8, 0x00,
+        ];
+        match self {
+            Entered::Called => &[CFA, RSP, 8, OFFSET | RETURN, 1],
+            Entered::FromSlot => SLOT,
+        }
+    }
+}
+
+/// A stretch of code that is described as one function.
+pub(super) struct Described {
+    /// The address of its first byte.
+    pub(super) start: u64,
+    /// The address after its last.
+    pub(super) end: u64,
+    pub(super) entered: Entered,
+    /// The instructions of its FDE.
+    pub(super) code: Vec<u8>,
+}
+
+/// What can be said of what was injected, in ascending order of address.
+pub(super) fn describe(
     image: &Image<'_>,
     functions: &Functions<'_>,
     detours: &[Detour<'_>],
     injected: &Injected<'_>,
-    before: usize,
-) -> Vec<u8> {
-    let mut out = Section { bytes: Vec::new(), before };
-    // rsp + 8, with the return address below: as at a function's first instruction.
-    let plain = out.cie(b"\0", &[CFA, RSP, 8, OFFSET | RETURN, 1]);
+) -> Vec<Described> {
+    // The shim's code lies before the trampolines.
+    let in_shim =
+        |(start, end)| Described { start, end, entered: Entered::FromSlot, code: Vec::new() };
+    let mut all: Vec<_> = injected.replace.map(in_shim).into_iter().collect();
     let rows = Rows::read(image);
     let ends = injected.entries.iter().skip(1).copied().chain([injected.end]);
     let mut open: Option<Run> = None;
     for ((detour, &start), end) in detours.iter().zip(injected.entries).zip(ends) {
         let Some(row) = row(functions, &rows, detour) else {
-            out.run(plain, open.take());
+            all.extend(open.take().map(Run::described));
             continue;
         };
         let run = open.get_or_insert_with(|| Run::new(start));
         run.add(start, end, &row);
     }
-    out.run(plain, open);
-    if let Some((start, end)) = injected.replace {
-        // The frame is no call's: rbx is the slot's address, which holds the
-        // caller's rbx and where it goes on (shim/entry.s: S_RBX, S_TARGET).
-        let mut slot = vec![CFA, RSP, 0];
-        slot.extend([EXPRESSION, RBX, 2, BREG3, 0x18]);
-        slot.extend([EXPRESSION, RETURN, 3, BREG3, 0xe8, 0x00]);
-        let in_slot = out.cie(b"\0", &slot);
-        out.fde(in_slot, start, end, &[]);
+    all.extend(open.map(Run::described));
+    all
+}
+
+/// The contents of `.debug_frame`, to be put behind `before` bytes of others.
+pub(super) fn debug_frame(described: &[Described], before: usize) -> Vec<u8> {
+    let mut out = Section { bytes: Vec::new(), before };
+    let mut cies: Vec<(Entered, u32)> = Vec::new();
+    for one in described {
+        let known = cies.iter().find(|cie| cie.0 == one.entered).map(|cie| cie.1);
+        let cie = known.unwrap_or_else(|| {
+            cies.push((one.entered, out.cie(one.entered.code())));
+            cies[cies.len() - 1].1
+        });
+        out.fde(cie, one);
     }
     out.bytes
 }
@@ -109,6 +149,10 @@ impl Run {
         Self { start, end: start, told: start, row: Row::default(), code: vec![REMEMBER] }
     }
 
+    fn described(self) -> Described {
+        Described { start: self.start, end: self.end, entered: Entered::Called, code: self.code }
+    }
+
     fn add(&mut self, start: u64, end: u64, row: &Row) {
         self.end = end;
         if *row == self.row {
@@ -142,36 +186,28 @@ impl Run {
     }
 }
 
-/// The section, as it grows.
+/// The section `.debug_frame`, as it grows.
 struct Section {
     bytes: Vec<u8>,
     before: usize,
 }
 
 impl Section {
-    fn run(&mut self, cie: u32, run: Option<Run>) {
-        if let Some(run) = run {
-            self.fde(cie, run.start, run.end, &run.code);
-        }
-    }
-
     /// Adds a CIE, and gives its place: offsets of code by 1, of data by -8.
-    fn cie(&mut self, augmentation: &[u8], code: &[u8]) -> u32 {
+    fn cie(&mut self, code: &[u8]) -> u32 {
         let place = (self.before + self.bytes.len()) as u32;
         let mut body = u32::MAX.to_le_bytes().to_vec();
-        body.push(1);
-        body.extend(augmentation);
-        body.extend([1, 0x78, RETURN]);
+        body.extend([1, 0, 1, 0x78, RETURN]);
         body.extend(code);
         self.entry(body);
         place
     }
 
-    fn fde(&mut self, cie: u32, start: u64, end: u64, code: &[u8]) {
+    fn fde(&mut self, cie: u32, one: &Described) {
         let mut body = cie.to_le_bytes().to_vec();
-        body.extend(start.to_le_bytes());
-        body.extend((end - start).to_le_bytes());
-        body.extend(code);
+        body.extend(one.start.to_le_bytes());
+        body.extend((one.end - one.start).to_le_bytes());
+        body.extend(&one.code);
         self.entry(body);
     }
 

@@ -1,17 +1,21 @@
 //! The whole output file.
 
-use object::elf::{PF_R, PF_W, PF_X, PT_LOAD, PT_PHDR};
+use std::ops::Range;
+
+use object::elf::{PF_R, PF_W, PF_X, PT_GNU_EH_FRAME, PT_LOAD, PT_PHDR};
 use object::pod::{bytes_of, bytes_of_slice};
 use object::{LittleEndian as LE, U32, U64};
 use procsys_rules::Table;
 
+use super::eh_frame::Known;
 use super::needed::Needed;
 use super::pieces::Pieces;
 use super::room::{self, Room};
+use super::sections::{self, Tail};
 use super::segment::{self, Contents, Extra};
-use super::{note, sections};
+use super::{frames, note};
 use crate::elf::Image;
-use crate::elf::image::Segment;
+use crate::elf::image::{Header, Segment};
 use crate::error::Error;
 use crate::patch::Options;
 use crate::plan::{Detour, JUMP, cancel};
@@ -44,8 +48,10 @@ pub struct Output<'a> {
     pub shim: &'static Shim,
     /// The address of each detour's trampoline.
     pub entries: Vec<u64>,
-    /// The address of the code that trampolines share, behind them.
-    pub shared: u64,
+    /// The addresses of the code that trampolines share, behind them.
+    pub shared: Range<u64>,
+    /// The address of the table by which the program's unwinder finds trampolines.
+    pub search: Option<u64>,
 }
 
 /// Bytes that are changed in place, with what was there (for `revert`).
@@ -81,6 +87,7 @@ pub fn write<'a>(
 ) -> Result<Output<'a>, Error> {
     let archive = purpose.options.archive.as_ref();
     let count = image.segments.len() + 1 + usize::from(archive.is_some());
+    let (known, count) = known(image, functions, detours, count);
     let room = room::find(image, count);
     let behind = image.bytes.len() + archive.map_or(0, |archive| archive.len());
     let (base, offset, first) = addresses(image, &room, behind as u64)?;
@@ -97,12 +104,18 @@ pub fn write<'a>(
         headers: if room == Room::Segment { count * 56 } else { 0 },
         entry: purpose.table.starts().then(|| image.header.e_entry.get(LE)),
     };
-    let contents = segment::build(image, base, &purpose.table, &extra, purpose.options, detours)
-        .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
+    let mut contents =
+        segment::build(image, base, &purpose.table, &extra, purpose.options, detours)
+            .map_err(|why| Error::Input(format!("no room near the code: {why}")))?;
+    let described = frames::describe(image, functions, detours, &contents.injected(base));
+    if let Some(known) = &known {
+        contents.add_frames(known, &described, base);
+    }
+    let search = known.as_ref().and_then(Known::old).filter(|_| contents.search.len > 0);
     let strings = needed.as_ref().and_then(Needed::old_strings);
     let len = contents.bytes.len() as u64;
     let archive = archive.map(|archive| archive.place(image.bytes.len(), base + len));
-    let place = Place { room, base, offset, first, len, strings, archive };
+    let place = Place { room, base, offset, first, len, strings, search, archive };
     let mut edits = detoured(image, detours, &contents)?;
     if let (Some(new), Some(place)) = (&purpose.options.archive, &place.archive) {
         edits.pieces.attach(new.clone());
@@ -128,21 +141,44 @@ pub fn write<'a>(
     if place.room == Room::Segment {
         pieces.set(table as usize, bytes_of_slice(&headers));
     }
-    let tail = sections::tail(image, functions, detours, &contents, &undo, &place);
-    pieces.append(&tail.bytes);
-    header.e_shoff = U64::new(LE, tail.headers);
-    header.e_shnum.set(LE, tail.count);
-    header.e_shstrndx.set(LE, tail.names);
-    header.e_shentsize.set(LE, 64);
-    pieces.set(0, bytes_of(&header));
+    let tail = sections::tail(image, &described, &contents, &undo, &place);
+    append_tail(&mut pieces, &mut header, &tail);
     Ok(Output {
         pieces,
         base,
         injected: place.len,
         shim: contents.shim,
         entries: contents.entries,
-        shared: contents.shared,
+        shared: contents.shared..base + contents.trampolines.offset + contents.trampolines.len,
+        search: (contents.search.len > 0).then_some(base + contents.search.offset),
     })
+}
+
+/// Appends the file's end, and tells the file header where the sections are.
+fn append_tail(pieces: &mut Pieces<'_>, header: &mut Header, tail: &Tail) {
+    pieces.append(&tail.bytes);
+    header.e_shoff = U64::new(LE, tail.headers);
+    header.e_shnum.set(LE, tail.count);
+    header.e_shstrndx.set(LE, tail.names);
+    header.e_shentsize.set(LE, 64);
+    pieces.set(0, bytes_of(header));
+}
+
+/// What the program's own unwinder knows, and how many program headers there are to be:
+/// one more than `count` where it has no table, unless that would make room for them
+/// by a hole.
+fn known<'a>(
+    image: &Image<'a>,
+    functions: &Functions<'_>,
+    detours: &[Detour<'_>],
+    count: usize,
+) -> (Option<Known<'a>>, usize) {
+    let known = Known::of(image, functions).filter(|_| !detours.is_empty());
+    if !known.as_ref().is_some_and(Known::needs_header) {
+        return (known, count);
+    }
+    let is_found = |count| room::find(image, count) != Room::Segment;
+    if is_found(count + 1) || !is_found(count) { (known, count + 1) } else { (None, count) }
 }
 
 /// Where the shim's segment goes, `behind` so many bytes of the file: its address, its
@@ -212,6 +248,8 @@ pub(super) struct Place {
     len: u64,
     /// The address of the loader's names that have moved to the segment.
     pub(super) strings: Option<u64>,
+    /// The address of the unwinder's table that another one in the segment replaces.
+    pub(super) search: Option<u64>,
     /// Where the archive lies that took the place of an embedded one.
     pub(super) archive: Option<Stretch>,
 }
@@ -257,7 +295,8 @@ pub(super) fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
 }
 
 /// The program headers: the shim's segment after the last one, whose zeroed
-/// memory grows up to it and holds the slots; then the archive's, if there is one.
+/// memory grows up to it and holds the slots; then the archive's, if there is one. The
+/// one that names the unwinder's table names that of the segment, if it has one.
 fn program_headers(
     image: &Image<'_>,
     place: &Place,
@@ -288,6 +327,19 @@ fn program_headers(
         archive.p_flags = U32::new(LE, PF_R);
         set_place(&mut archive, offset, address, len);
         headers.insert(last + 2, archive);
+    }
+    if contents.search.len > 0 {
+        let is_it = |h: &Segment| h.p_type.get(LE) == PT_GNU_EH_FRAME;
+        let index = headers.iter().position(is_it).unwrap_or_else(|| {
+            let mut search = shim;
+            search.p_type = U32::new(LE, PT_GNU_EH_FRAME);
+            search.p_flags = U32::new(LE, PF_R);
+            search.p_align = U64::new(LE, 4);
+            headers.push(search);
+            headers.len() - 1
+        });
+        let at = contents.search.offset;
+        set_place(&mut headers[index], place.offset + at, place.base + at, contents.search.len);
     }
     let size = headers.len() as u64 * 56;
     for header in headers.iter_mut().filter(|h| h.p_type.get(LE) == PT_PHDR) {

@@ -9,15 +9,13 @@ use object::elf::{
 use object::pod::bytes_of;
 use object::{U16, U32, U64};
 
-use super::frames::{self, Injected};
+use super::frames::{self, Described};
 use super::note;
 use super::output::{Place, Stretch};
 use super::segment::{Contents, Part};
 use crate::elf::Image;
 use crate::elf::image::Section;
 use crate::patched::read;
-use crate::plan::Detour;
-use crate::scan::Functions;
 use crate::shim::SLOTS_SIZE;
 
 /// What the end of the file holds, after the shim's segment.
@@ -41,8 +39,7 @@ struct Builder<'a> {
 /// Builds the tail for a segment at its place.
 pub(super) fn tail(
     image: &Image<'_>,
-    functions: &Functions<'_>,
-    detours: &[Detour<'_>],
+    described: &[Described],
     contents: &Contents,
     undo: &[u8],
     place: &Place,
@@ -66,20 +63,14 @@ pub(super) fn tail(
     }
     let mut builder = Builder::new(image, offset + contents.bytes.len() as u64, headers);
     builder.injected(contents, address, offset);
+    if contents.search.len > 0 {
+        builder.searched(contents, address, offset, place.search);
+    }
     if let Some(Stretch { address, offset, len }) = place.archive {
         builder.named(read::ARCHIVE, header(SHT_PROGBITS, SHF_ALLOC, address, offset, len));
     }
     builder.appended(".procsys.undo", header(SHT_PROGBITS, 0, 0, 0, 0), undo);
-    let injected = Injected {
-        entries: &contents.entries,
-        end: contents.shared,
-        replace: contents
-            .shim
-            .symbols()
-            .find(|s| s.0 == "procsys_replace")
-            .map(|(_, at, size)| (address + at, address + at + size)),
-    };
-    builder.frames(|before| frames::debug_frame(image, functions, detours, &injected, before));
+    builder.frames(|before| frames::debug_frame(described, before));
     builder.symbols(contents, address);
     builder.finish()
 }
@@ -166,6 +157,26 @@ impl<'a> Builder<'a> {
         ] {
             let (at, from) = (address + part.offset, offset + part.offset);
             self.named(name, header(kind, flags, at, from, part.len));
+        }
+    }
+
+    /// What the program's unwinder finds, and its table in the place of the `old` one.
+    fn searched(&mut self, contents: &Contents, address: u64, offset: u64, old: Option<u64>) {
+        let make = |part: Part| {
+            let (at, from) = (address + part.offset, offset + part.offset);
+            header(SHT_PROGBITS, SHF_ALLOC, at, from, part.len)
+        };
+        // Not `.eh_frame`: readers expect one of that name.
+        self.named(".procsys.eh_frame", make(contents.frames));
+        let new = make(contents.search);
+        let is_old = |s: &&mut Section| old == Some(s.sh_addr.get(LE)) && s.sh_size.get(LE) > 0;
+        match self.headers.iter_mut().find(is_old) {
+            Some(section) => {
+                section.sh_addr = new.sh_addr;
+                section.sh_offset = new.sh_offset;
+                section.sh_size = new.sh_size;
+            }
+            None => _ = self.named(".eh_frame_hdr", new),
         }
     }
 

@@ -3,6 +3,8 @@
 use procsys_rules::Table;
 
 use super::code::Code;
+use super::eh_frame::{self, Added, Known};
+use super::frames::{Described, Injected};
 use super::tail::Tails;
 use super::trampoline::{self, Special};
 use crate::elf::Image;
@@ -30,7 +32,7 @@ pub(super) struct Anchors<'a> {
 }
 
 /// A part of the segment: offset and length in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Part {
     pub(super) offset: u64,
     pub(super) len: u64,
@@ -51,6 +53,9 @@ pub(super) struct Contents {
     pub(super) strings: Part,
     /// Room for the program headers.
     pub(super) headers: Part,
+    /// Unwind information for the program's own unwinder, and its table.
+    pub(super) frames: Part,
+    pub(super) search: Part,
     /// The address of each detour's trampoline.
     pub(super) entries: Vec<u64>,
     /// The address of what they share, behind them.
@@ -135,9 +140,36 @@ pub(super) fn build(
         moved,
         strings,
         headers,
+        frames: Part::default(),
+        search: Part::default(),
         entries,
         shared,
     })
+}
+
+impl Contents {
+    /// What there is to describe, in a segment at `base`.
+    pub(super) fn injected(&self, base: u64) -> Injected<'_> {
+        let mut symbols = self.shim.symbols();
+        let replace = symbols.find(|s| s.0 == "procsys_replace");
+        Injected {
+            entries: &self.entries,
+            end: self.shared,
+            replace: replace.map(|(_, at, size)| (base + at, base + at + size)),
+        }
+    }
+
+    /// Adds what the program's unwinder is to find, if it can.
+    pub(super) fn add_frames(&mut self, known: &Known<'_>, described: &[Described], base: u64) {
+        let start = self.bytes.len().next_multiple_of(8) as u64;
+        let Some(Added { bytes, frames }) = eh_frame::added(known, described, base + start) else {
+            return;
+        };
+        self.bytes.resize(start as usize, 0);
+        self.bytes.extend(&bytes);
+        self.frames = Part { offset: start, len: frames as u64 };
+        self.search = Part { offset: start + frames as u64, len: (bytes.len() - frames) as u64 };
+    }
 }
 
 /// Tells the image where the rules are, and what comes after it.

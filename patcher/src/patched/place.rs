@@ -157,9 +157,8 @@ fn in_code(derived: &Derived<'_>, actual: &[u8], address: u64, at: usize, findin
             Some([lines(covered, from), window(written, from, to), window(actual, from, to)]);
         return;
     }
-    let end = derived.output.base + derived.output.injected;
-    let shared = derived.output.shared;
-    if (shared..end).contains(&address) {
+    let Range { start: shared, end } = derived.output.shared.clone();
+    if derived.output.shared.contains(&address) {
         finding.message = "the code that trampolines share".into();
         finding.code =
             Some([Vec::new(), window(written, shared, end), window(actual, shared, end)]);

@@ -4,7 +4,7 @@
 use goblin::elf::Elf;
 use goblin::elf::dynamic::{DT_NEEDED, DT_STRSZ, DT_STRTAB};
 use goblin::elf::program_header::{
-    PT_GNU_PROPERTY, PT_INTERP, PT_LOAD, PT_NOTE, PT_PHDR, ProgramHeader,
+    PT_GNU_EH_FRAME, PT_GNU_PROPERTY, PT_INTERP, PT_LOAD, PT_NOTE, PT_PHDR, ProgramHeader,
 };
 
 use super::ensure;
@@ -19,7 +19,7 @@ pub(super) fn check(old: &[u8], new: &Elf<'_>, library: Option<&str>) -> Result<
     ensure(old.interpreter == new.interpreter, "the interpreter changed")?;
     // TLS, RELRO, the dynamic section and the stack's flags among them.
     let stay = |elf: &Elf<'_>| -> Vec<ProgramHeader> {
-        let moves = [PT_LOAD, PT_PHDR, PT_INTERP, PT_NOTE, PT_GNU_PROPERTY];
+        let moves = [PT_LOAD, PT_PHDR, PT_INTERP, PT_NOTE, PT_GNU_PROPERTY, PT_GNU_EH_FRAME];
         elf.program_headers.iter().filter(|h| !moves.contains(&h.p_type)).cloned().collect()
     };
     ensure(stay(old) == stay(new), "a program header changed")?;
