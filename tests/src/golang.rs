@@ -29,3 +29,12 @@ pub fn build(name: &str, linked: Linked, output: &Path) {
     let outcome = run(&mut command, Duration::from_secs(300));
     assert!(outcome.success(), "{command:?}\n{outcome}");
 }
+
+/// `go` with arguments, and nothing fetched.
+pub fn go(args: &[&str]) -> Command {
+    let mut command = Command::new(fixture("go").join("bin/go"));
+    command.args(args).env("CGO_ENABLED", "0").env_remove("GOROOT");
+    command.envs([("GO111MODULE", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "")]);
+    command.env("GOCACHE", root().join("target/hazards/gocache"));
+    command
+}

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use procsys_tests::golang::go;
 use procsys_tests::native::Folder;
-use procsys_tests::{Outcome, fixture, patch, root, run};
+use procsys_tests::{Outcome, patch, root, run};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -103,15 +104,6 @@ fn backtraces_through_a_trampoline_show_the_callers() {
         let redirected = by_eu_stack(&patched, Path::new("/gone/fifo"));
         assert_eq!(redirected[..4], in_shim, "{linkage}");
     }
-}
-
-/// `go` with arguments, and nothing fetched.
-fn go(args: &[&str]) -> Command {
-    let mut command = Command::new(fixture("go").join("bin/go"));
-    command.args(args).env("CGO_ENABLED", "0").env_remove("GOROOT");
-    command.envs([("GO111MODULE", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "")]);
-    command.env("GOCACHE", root().join("target/hazards/gocache"));
-    command
 }
 
 /// The share of a function in the samples of a CPU profile, in percent.
