@@ -10,17 +10,17 @@
 # the program's stack: a goroutine may have a few bytes left of it, a C leaf
 # function owns 128 below rsp.
 #
-# Until the flags are saved, and after they are restored, no instruction here
-# changes them: mov, lea, xchg, jrcxz, jmp and syscall only.
+# Where flags are not saved yet, or are back, no instruction here changes them: mov,
+# lea, bswap, jrcxz, jmp and syscall only. The search for a slot needs cmpxchg, which
+# does, so that it keeps them in cl and ch (lahf, seto) meanwhile.
 #
 # Signals are blocked while rsp points into a slot. A handler would run on the
 # slot's small stack, or leave it by longjmp and never give the slot back.
 
-# A lock is 8 bytes: the state (0 free, 1 in the slow path, 2 on the way out) and
-# the thread that holds it, written by the hook. Both are given back at once.
+# A lock is 8 bytes: 0, or the stack pointer of who has taken the slot, until the hook
+# has named the thread in it (slots.rs).
     .set SLOTS, 64
     .set LOCK_SIZE, 8
-    .set FRAMES, 0x200      # the takers' stack pointers, 8 bytes each
     .set SLOT_SIZE, 0x8000
     .set STACK_TOP, 0x4000
 
@@ -44,6 +44,7 @@
                             # where one call takes the place of another's first step
     .set S_STATE, 0xb0      # what the lock becomes on the way out
     .set S_GOES_ON, 0xb8    # the save area to go on with: this slot or a parked one
+    .set S_TOUCHED, 0xf8    # nobody's: written by who is about to take the slot
     .set S_XMM, 0x100
 
     .set SYS_rt_sigprocmask, 14
@@ -56,41 +57,68 @@ procsys_slow:
     .cfi_startproc simple
     .cfi_def_cfa rsp, 0
     .cfi_undefined rip
+# From here on cl is the overflow flag and ch the others, rcx without them the
+# descriptor's address (of 48 bits), its bytes turned round, and r11 the program's rax.
+    bswap %r11
+    mov %r11, %rcx
+    mov %rax, %r11
+    lahf
+    mov %ah, %ch
+    seto %cl
+    test %rsp, %rsp
+    jz procsys_no_stack
 # Take the first free slot. Unrolled, because a loop would need a register more.
-# The stack pointer beside the lock stands for the thread until the hook has named
-# it: a signal may still come, and its handler may never come back. It lies in the
-# page that the lock has just been written in, where no fault delays it.
+# The lock becomes the stack pointer: it stands for the thread until the hook has named
+# it, since a signal may still come, and its handler may never come back. The slot's
+# own page is written to before: a fault there, as at the first write after a fork,
+# is where threads wait and signals come.
+procsys_search:
     .set i, 0
     .rept SLOTS
-    mov procsys_locks + i * LOCK_SIZE(%rip), %ecx
-    jrcxz 1f
-    jmp 2f
-1:  lea 1(%rcx), %ecx
-    xchg %ecx, procsys_locks + i * LOCK_SIZE(%rip)
-    jrcxz 3f
-    jmp 2f
-3:  mov %rsp, procsys_locks + FRAMES + i * LOCK_SIZE(%rip)
-    lea procsys_slots + i * SLOT_SIZE(%rip), %rcx
+    cmpq $0, procsys_locks + i * LOCK_SIZE(%rip)
+    jne 1f
+    xor %eax, %eax
+    mov %eax, procsys_slots + i * SLOT_SIZE + S_TOUCHED(%rip)
+    lock cmpxchg %rsp, procsys_locks + i * LOCK_SIZE(%rip)
+    jne 1f
+    lea procsys_slots + i * SLOT_SIZE(%rip), %rax
     jmp procsys_enter
-2:
+1:
     .set i, i + 1
     .endr
     pause
-    jmp procsys_slow
+    jmp procsys_search
+
+# A stack pointer of 0 would read as a free slot. It is -1 until one is taken.
+procsys_no_stack:
+    or $2, %cl
+    not %rsp
+    jmp procsys_search
 
 procsys_enter:
-    mov %r11, S_DESC(%rcx)
-    mov %rax, S_RAX(%rcx)
-    mov %rbx, S_RBX(%rcx)
-    mov %rdx, S_RDX(%rcx)
-    mov %rsi, S_RSI(%rcx)
-    mov %rdi, S_RDI(%rcx)
-    mov %rsp, S_RSP(%rcx)
-    mov %r8, S_R8(%rcx)
-    mov %r9, S_R9(%rcx)
-    mov %r10, S_R10(%rcx)
-    movl $0, S_STAGE(%rcx)
-    mov %rcx, %rbx
+    test $2, %cl
+    jz 1f
+    and $1, %cl
+    not %rsp
+1:  mov %r11, S_RAX(%rax)
+    mov %rbx, S_RBX(%rax)
+    mov %rdx, S_RDX(%rax)
+    mov %rsi, S_RSI(%rax)
+    mov %rdi, S_RDI(%rax)
+    mov %rsp, S_RSP(%rax)
+    mov %r8, S_R8(%rax)
+    mov %r9, S_R9(%rax)
+    mov %r10, S_R10(%rax)
+    movl $0, S_STAGE(%rax)
+    mov %rax, %rbx
+# The flags as they were: add sets the overflow flag if cl is 1.
+    mov %cl, %al
+    add $0x7f, %al
+    mov %ch, %ah
+    sahf
+    mov $0, %cx
+    bswap %rcx
+    mov %rcx, S_DESC(%rbx)
 procsys_decide:
     mov $SYS_rt_sigprocmask, %eax
     mov $SIG_SETMASK, %edi
@@ -182,12 +210,12 @@ procsys_forked:
     .cfi_undefined rip
     mov $SLOTS - 1, %eax
 1:  lea procsys_locks(%rip), %rcx
-    mov (%rcx,%rax,LOCK_SIZE), %ecx
-    lea -1(%rcx), %rcx
-    jrcxz 2f
-    jmp 3f
-2:  lea procsys_locks(%rip), %rcx
-    movq $0, FRAMES(%rcx,%rax,LOCK_SIZE)
+    mov (%rcx,%rax,LOCK_SIZE), %rcx
+    jrcxz 3f
+    mov %ecx, %ecx
+    lea -2(%rcx), %rcx
+    jrcxz 3f
+    lea procsys_locks(%rip), %rcx
     movq $0, (%rcx,%rax,LOCK_SIZE)
 3:  mov %rax, %rcx
     jrcxz 4f

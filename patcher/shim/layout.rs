@@ -8,9 +8,6 @@ pub const SLOT_SIZE: u64 = 0x8000;
 /// Bytes before the slots: their locks, 8 bytes each, what the hook keeps,
 /// and its notes.
 pub const LOCKS_SIZE: u64 = 0x2000;
-/// Offset behind the locks of the stack pointers of those that have taken a slot
-/// and are not named yet, 8 bytes each.
-pub const FRAMES_AT: usize = 0x200;
 /// Offset behind the locks of the word with the address of park.rs's areas.
 pub const AREAS_AT: usize = 0x400;
 /// Offset behind the locks of what the hook keeps of rules, 24 bytes each.

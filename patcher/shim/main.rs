@@ -78,8 +78,7 @@ const _: () = {
     assert!(offset_of!(Slot, replaced) == 0x70 && offset_of!(Slot, stage) == 0xa8);
     assert!(offset_of!(Slot, state) == 0xb0 && offset_of!(Slot, goes_on) == 0xb8);
     assert!(SLOTS == 64 && SLOT_SIZE == 0x8000 && layout::SLOT_STACK_TOP == 0x4000);
-    assert!(LOCKS_SIZE == 0x2000 && SLOTS as usize * 8 <= layout::FRAMES_AT);
-    assert!(layout::FRAMES_AT == 0x200 && 0x200 + SLOTS as usize * 8 <= layout::AREAS_AT);
+    assert!(LOCKS_SIZE == 0x2000 && SLOTS as usize * 8 <= layout::AREAS_AT);
     assert!(KEPT_AT + KEPT * core::mem::size_of::<Kept>() <= NOTES_AT as usize);
     assert!(NOTES_AT as usize + core::mem::size_of::<Notes>() <= LOCKS_SIZE as usize);
     assert!(Notes::ARMED_AT == layout::NOTES_ARMED as usize);

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use procsys_hook::{Kernel, SENDMMSG, Scratch, nr};
 
 use crate::layout::{AREAS_AT, SLOT_SCRATCH, SLOT_SIZE};
-use crate::slots::{is_gone, is_left, leaving};
+use crate::slots::{holder, is_gone, is_left, leaving};
 use crate::{Raw, Slot, address_of, copy};
 
 /// How many calls can wait; more keep their slots.
@@ -65,10 +65,11 @@ fn take(stack: usize, thread: u32) -> Option<usize> {
         // threads change it, hence an atomic.
         let lock = unsafe { AtomicU64::from_ptr((area + LOCK) as *mut u64) };
         let held = lock.load(Ordering::Acquire);
-        let holder = (held >> 32) as u32;
-        let is_free = held == 0
-            || holder == thread && is_left(area as *const Slot, stack)
-            || index >= CROWDED && is_gone(holder);
+        let is_free = match holder(held) {
+            None => true,
+            Some(holder) if holder == thread => is_left(area as *const Slot, stack),
+            Some(holder) => index >= CROWDED && is_gone(holder),
+        };
         let new = leaving(thread);
         let taken = is_free
             && lock.compare_exchange(held, new, Ordering::AcqRel, Ordering::Relaxed).is_ok();

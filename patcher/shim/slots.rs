@@ -10,32 +10,38 @@
 //! - those of threads that are gone, when most slots are taken.
 //!
 //! A handler can also run just before signals are blocked, when no thread is named
-//! yet. Whoever comes with the stack pointer that such a slot was taken at has left
-//! that frame, or has the stack of a thread that is gone: no two threads are at one
-//! stack pointer.
+//! yet. Until then the lock is the stack pointer that the slot was taken at. Whoever
+//! comes with the same one has left that frame, or has the stack of a thread that is
+//! gone: no two threads are at one stack pointer.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use procsys_hook::{Kernel, nr};
 
-use crate::layout::{FRAMES_AT, SLOT_SIZE, SLOTS};
+use crate::layout::{SLOT_SIZE, SLOTS};
 use crate::{Raw, Slot, address_of};
 
-/// A slot's lock, as entry.s has it.
-#[repr(C)]
-struct Lock {
-    /// 0 free, 1 in the slow path, 2 on the way out.
-    state: u32,
-    /// The thread that holds it; 0 until it has said so.
-    thread: u32,
-}
+/// The states of a lock that has a thread's name: in the slow path, and on the way out.
+/// `entry.s` and the tests know them too.
+const INSIDE: u32 = 1;
+const LEAVING: u32 = 2;
+/// The two highest bits of a lock with a name, and the highest one, which is set:
+/// no address begins so, and no thread's number is as long (FUTEX_TID_MASK).
+const NAMED_BITS: u64 = 3 << 62;
+const NAMED: u64 = 1 << 63;
 
 /// From this slot on, a thread that takes one looks for those of threads that are gone.
 const CROWDED: usize = SLOTS as usize * 3 / 4;
 
 /// The value of a lock whose thread is on its way out.
 pub(crate) fn leaving(thread: u32) -> u64 {
-    2 | u64::from(thread) << 32
+    NAMED | u64::from(thread) << 32 | u64::from(LEAVING)
+}
+
+/// The thread that a lock names, if it names one.
+pub(crate) fn holder(lock: u64) -> Option<u32> {
+    let is_named = lock & NAMED_BITS == NAMED && matches!(lock as u32, INSIDE | LEAVING);
+    is_named.then_some(((lock & !NAMED_BITS) >> 32) as u32)
 }
 
 /// Says whose the slot at `base` is, frees what nobody holds any more, and gives
@@ -45,16 +51,11 @@ pub(crate) fn take(base: usize, slot: &mut Slot) -> u32 {
     let index = (base - address_of!("procsys_slots")) / SLOT_SIZE as usize;
     let thread = Raw.call(nr::GETTID, [0; 6]) as u32;
     let own = lock(index);
-    // SAFETY: the lock and what lies beside it are this thread's, taken in entry.s.
-    // The name comes first: at any moment one of the two says whose the slot is.
-    unsafe {
-        (&raw mut (*own).thread).write_volatile(thread);
-        frame(index).write_volatile(0);
-    }
+    own.store(NAMED | u64::from(thread) << 32 | u64::from(INSIDE), Ordering::Release);
     for other in (0..SLOTS as usize).filter(|&other| other != index) {
         free_if_left(other, thread, stack, index >= CROWDED);
     }
-    slot.lock = own as usize;
+    slot.lock = own.as_ptr() as usize;
     slot.state = leaving(thread);
     slot.goes_on = base;
     thread
@@ -63,37 +64,27 @@ pub(crate) fn take(base: usize, slot: &mut Slot) -> u32 {
 /// Frees a slot that nobody comes back to. Of two that see so at once one frees it:
 /// somebody else may have taken it by the time the second one comes to do it.
 fn free_if_left(index: usize, thread: u32, stack: usize, is_crowded: bool) {
-    // SAFETY: both words are zeroed memory of the shim's own, aligned, which other
-    // threads change: hence atomics.
-    let (lock, frame) =
-        unsafe { (AtomicU64::from_ptr(lock(index).cast()), AtomicUsize::from_ptr(frame(index))) };
+    let lock = lock(index);
     let held = lock.load(Ordering::Acquire);
-    let holder = (held >> 32) as u32;
-    if holder != 0 {
-        let is_free = if holder == thread {
-            is_left(slot_at(index), stack)
-        } else {
-            is_crowded && is_gone(holder)
-        };
-        if is_free {
-            let _ = lock.compare_exchange(held, 0, Ordering::AcqRel, Ordering::Relaxed);
-        }
+    if held == 0 {
         return;
     }
-    let taken_at = frame.load(Ordering::Acquire);
-    let is_free = taken_at != 0 && (taken_at == stack || is_crowded && is_unmapped(taken_at));
-    if is_free && frame.compare_exchange(taken_at, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-        lock.store(0, Ordering::Release);
+    let is_free = match holder(held) {
+        Some(holder) if holder == thread => is_left(slot_at(index), stack),
+        Some(holder) => is_crowded && is_gone(holder),
+        None => held == stack as u64 || is_crowded && has_no_memory(held as usize),
+    };
+    if is_free {
+        let _ = lock.compare_exchange(held, 0, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
-fn lock(index: usize) -> *mut Lock {
-    (address_of!("procsys_locks") as *mut Lock).wrapping_add(index)
-}
-
-/// Where entry.s notes the stack pointer of who takes the slot.
-fn frame(index: usize) -> *mut usize {
-    ((address_of!("procsys_locks") + FRAMES_AT) as *mut usize).wrapping_add(index)
+/// A slot's lock, as entry.s takes it: 0 free, or a stack pointer, or a name.
+fn lock(index: usize) -> &'static AtomicU64 {
+    let locks = address_of!("procsys_locks") as *mut u64;
+    // SAFETY: zeroed memory of the shim's own, aligned, which other threads change: hence
+    // an atomic.
+    unsafe { AtomicU64::from_ptr(locks.wrapping_add(index)) }
 }
 
 fn slot_at(index: usize) -> *const Slot {
@@ -104,6 +95,12 @@ fn slot_at(index: usize) -> *const Slot {
 pub(crate) fn is_gone(thread: u32) -> bool {
     const ESRCH: isize = -3;
     Raw.call(nr::TKILL, [thread as usize, 0, 0, 0, 0, 0]) == ESRCH
+}
+
+/// Whether there is no memory for a stack whose pointer is that: nothing is mapped
+/// where it points, nor below, where an empty stack would lie.
+fn has_no_memory(stack: usize) -> bool {
+    is_unmapped(stack) && is_unmapped(stack.wrapping_sub(1))
 }
 
 /// Whether nothing is mapped at that address (mincore(2)).

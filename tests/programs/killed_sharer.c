@@ -1,10 +1,6 @@
 // A process that shares our memory (CLONE_VM) and is killed inside a call takes
 // what it held with it: after hundreds of them the survivor must still be
 // answered.
-// With every call sent through the slow path, one kill in some meets the instant
-// between the taking of a slot and its owner's name in it, and that slot stays
-// taken (docs/limits.md): 400 kills are more than there are slots.
-// #Without: every-call, served-every-call
 // #Build: glibc, pie
 // #Limit: 30
 // #Expect: 400 sharers killed, the survivor is answered

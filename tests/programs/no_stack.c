@@ -19,7 +19,8 @@ int main(void) {
   char *area = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (area == MAP_FAILED || mprotect(area, 4096, PROT_NONE)) die("mmap");
   void *const stacks[] = {area + 4096, area + 4104, area, (void *)16, (void *)0x7ffffffff001,
-                          (void *)-16, (void *)0x8000000000000000};
+                          (void *)-16, (void *)0x8000000000000000,
+                          NULL, (void *)-1};
   memset(area + 4096, 0x3c, 4096);
   for (size_t s = 0; s < sizeof stacks / sizeof *stacks; s++)
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)

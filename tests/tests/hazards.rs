@@ -203,6 +203,7 @@ hazards! {
     heap: "heap.c",
     kept_file: "kept_file.c",
     killed_sharer: "killed_sharer.c",
+    left_at_each_step: "left_at_each_step.c",
     left_early: "left_early.c",
     mappings: "mappings.c",
     neighbours: "neighbours.c",

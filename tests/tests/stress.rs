@@ -3,8 +3,7 @@
 //! cancellation, every system call through the slow path, glibc, musl and Go at
 //! the same time. Afterwards the process is looked at from outside: the counts
 //! are those of the stock program, and no stack of the shim's is lost: when all but
-//! one are made to look like those of threads that are gone, every one that has a
-//! name comes back.
+//! one are made to look like those of threads that are gone, every one comes back.
 //!
 //! `make stress` runs it for ten minutes.
 
@@ -31,12 +30,11 @@ const AREAS_KEPT_AT: u64 = 0x400;
 const AREAS: u64 = 4096;
 const AREA_SIZE: u64 = 0x8000;
 const AREA_LOCK: u64 = 0xf0;
-/// So many may be left by threads that were cancelled before the hook had named them
-/// and whose memory the C library keeps (docs/limits.md).
-const UNNAMED_AT_MOST: usize = SLOTS / 4;
-/// The state of a lock whose thread is in the slow path, of a thread that no kernel
-/// numbers so high (PID_MAX_LIMIT).
-const HELD_BY_NOBODY: u64 = 1 | 0x3fff_ffff << 32;
+/// The lock of a thread in the slow path, which no kernel numbers so high
+/// (PID_MAX_LIMIT).
+const HELD_BY_NOBODY: u64 = NAMED | 1 | 0x3fff_ffff << 32;
+/// The bit of a lock that names a thread; any other is a stack pointer.
+const NAMED: u64 = 1 << 63;
 
 /// The least that a program does in a round, by the names of its counts.
 const C_OPERATIONS: usize = 10;
@@ -111,7 +109,7 @@ fn stress(kind: &str, operations: usize, work: &Path, seconds: u64) -> Result<()
     changed.hold_all_but_one(&patched)?;
     changed.go_on()?;
     let left = changed.left(&patched)?;
-    if left > UNNAMED_AT_MOST {
+    if left > 0 {
         return Err(format!("{kind}: {left} of {SLOTS} stacks don't come back"));
     }
     let descriptors = changed.descriptors();
@@ -223,32 +221,16 @@ impl Stressed {
         self.signal(libc::SIGCONT)
     }
 
-    /// How many stacks stay taken, all without a thread's name; a thread of the
-    /// language's own may have one just now.
+    /// How many stacks stay taken; a thread of the language's own may have one just now.
     fn left(&self, program: &Path) -> Result<usize, String> {
         let end = Instant::now() + Duration::from_secs(5);
         loop {
             let [held, _] = self.taken(program).unwrap_or([SLOTS, 0]);
-            let named = self.locks(program)?.into_iter().filter(|lock| lock >> 32 != 0).count();
-            match (held, named) {
-                (0, _) => return Ok(0),
-                _ if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
-                (held, 0) => return Ok(held),
-                (_, named) => return Err(format!("{named} named stacks don't come back")),
+            if held == 0 || Instant::now() >= end {
+                return Ok(held);
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
-    }
-
-    /// The locks of all stacks.
-    fn locks(&self, program: &Path) -> Result<Vec<u64>, String> {
-        let path = format!("/proc/{}/mem", self.child.id());
-        let locks = symbol(program, "procsys_slots")?;
-        let mut bytes = [0; SLOTS * 8];
-        std::fs::File::open(path)
-            .and_then(|memory| memory.read_exact_at(&mut bytes, locks))
-            .map_err(|e| e.to_string())?;
-        let (words, _) = bytes.as_chunks::<8>();
-        Ok(words.iter().map(|word| u64::from_le_bytes(*word)).collect())
     }
 
     /// Stops all of its threads.
@@ -281,7 +263,7 @@ impl Stressed {
     /// How many of the shim's stacks, and of the areas of waiting calls, are held,
     /// read from the process's memory. None may be held by a thread that lives. One
     /// whose thread was cancelled above it is freed when the shim runs short
-    /// (slots.rs); one that had no name yet may stay (docs/limits.md).
+    /// (slots.rs).
     fn taken(&self, program: &Path) -> Result<[usize; 2], String> {
         let folder = PathBuf::from(format!("/proc/{}", self.child.id()));
         let memory = std::fs::File::open(folder.join("mem")).map_err(|e| e.to_string())?;
@@ -301,8 +283,8 @@ impl Stressed {
             let mut held = 0;
             for address in at {
                 let lock = word(address)?;
-                let thread = lock >> 32;
-                if lock != 0 && folder.join(format!("task/{thread}")).exists() {
+                let thread = (lock & !NAMED) >> 32;
+                if lock & NAMED != 0 && folder.join(format!("task/{thread}")).exists() {
                     return Err(format!("{address:#x} is lost: {lock:#x}, the thread lives"));
                 }
                 held += usize::from(lock != 0);
