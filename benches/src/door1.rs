@@ -139,7 +139,7 @@ pub(crate) fn rows(door: &Door1, args: &Args) -> Result<(Vec<Row>, Vec<Compared>
         ("open+close", "open", plain, file, 1.02),
         ("stat", "stat", plain, file, 1.02),
         ("open+close beside a redirect", "open", redirecting, file, 1.02),
-        ("stat beside a redirect", "stat", redirecting, file, 1.05),
+        ("stat beside a redirect", "stat", redirecting, file, 1.02),
         ("redirected open+close", "open", redirecting, redirected, 1.10),
     ];
     for (what, kind, preload, path, limit) in calls {

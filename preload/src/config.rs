@@ -117,7 +117,8 @@ fn built_in(name: &[u8]) -> Table<'static> {
 
 fn install(table: Table<'static>, headers: &[Header]) {
     entry::prepare();
-    if redirect::note(table) > 0 {
+    // Where there are more than are known, no path is read but by the hook.
+    if (1..=redirect::MOST).contains(&redirect::note(table)) {
         readable::note(headers);
     }
     // SAFETY: before main, and nobody keeps a reference to it.

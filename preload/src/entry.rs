@@ -6,12 +6,15 @@
 //! known one, or a path that a redirect may mean, is looked at further.
 
 use core::arch::naked_asm;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use procsys_rules::reach::{MARKED_MODES, PROCFS_ROOT_MODE};
 use procsys_rules::sockets;
 
-use crate::function::{FUNCTIONS, Function, STATES, State, how, look};
+use crate::function::{FUNCTIONS, Function, NONE, STATES, State, how, look};
+use crate::readable::{self, KNOWN, Known, Range};
+use crate::redirect::One;
 use crate::{config, engine, libc, next, redirect, stack, trace};
 
 /// How far errno lies from the thread pointer; kept before any function's calls
@@ -53,6 +56,69 @@ macro_rules! load {
     };
 }
 
+/// Looks through the path at `rax`: on to `10:` if a redirect may concern it, to `13:` if
+/// that can't be said here. It is what every call beside a redirect costs, where the
+/// processor has just forgotten what branches do (in the kernel): so a path of fewer
+/// than 48 bytes on the main thread's stack takes none. Changes `rcx`, `rdx` and `r8`.
+macro_rules! look_through {
+    () => {
+        // Is it in memory that is there (readable.rs)?
+        "mov rdx, [rip + {known} + {stack_end}]
+         mov rcx, rsp
+         and rcx, -{page}
+         cmp rax, rcx
+         jb 31f
+         cmp rax, rdx
+         jae 31f
+         sub rdx, rsp
+         cmp rdx, {stack}
+         jae 31f
+         30:
+         cmp byte ptr [rax], 0x2f
+         jne 34f
+         // No more is read than the page that the text is in.
+         35:
+         mov ecx, eax
+         and ecx, {page} - 1
+         cmp ecx, {page} - {reads}
+         ja 13f
+         pxor xmm6, xmm6
+         lea r8, [rip + {lasts}]
+         // For each redirect, xmm6: bytes that are a slash (xmm2) before a component with
+         // this first byte (xmm0) and, at its length (rcx), this last one (xmm1); xmm7: 0
+         // where a NUL is.
+         32:
+         movdqa xmm0, [r8]
+         movdqa xmm1, [r8 + 16]
+         movdqa xmm2, [r8 + 32]
+         mov ecx, [r8 + 48]
+         movdqa xmm7, xmm0
+         .irp at, 0, 16, 32
+         movdqu xmm3, [rax + \\at]
+         movdqu xmm4, [rax + \\at + 1]
+         movdqu xmm5, [rax + rcx + \\at]
+         pminub xmm7, xmm3
+         pcmpeqb xmm3, xmm2
+         pcmpeqb xmm4, xmm0
+         pcmpeqb xmm5, xmm1
+         pand xmm3, xmm4
+         pand xmm3, xmm5
+         por xmm6, xmm3
+         .endr
+         add r8, {last_size}
+         cmp dword ptr [r8 + 48], 0
+         jne 32b
+         pmovmskb ecx, xmm6
+         test ecx, ecx
+         jnz 10f
+         pcmpeqb xmm7, xmm6
+         pmovmskb ecx, xmm7
+         add rax, 48
+         test ecx, ecx
+         jz 35b"
+    };
+}
+
 /// Where each function goes on, with its number in `al`: `r10` gets its [`Function`],
 /// `r11` its [`State`]. `al` is 0 at each call of a next function: of variadic ones it
 /// is the number of vector registers used.
@@ -79,7 +145,21 @@ pub(crate) unsafe extern "C" fn with_registers() -> isize {
         save!(),
         "mov [rsp + 68], eax",
         "test al, {before}",
+        "jz 4f",
+        // rax: its one path.
+        "test al, {no_next}",
         "jnz 10f",
+        "movzx ecx, word ptr [r10 + {paths}]",
+        "cmp ch, {none}",
+        "jne 13f",
+        "and ecx, 15",
+        "cmp cl, {none}",
+        "je 13f",
+        "mov rax, [rsp + 8*rcx]",
+        look_through!(),
+        "mov rdx, [rsp + 16]",
+        "mov rcx, [rsp + 24]",
+        "mov r8, [rsp + 32]",
         "4:",
         "mov rax, [rip + {errno}]",
         "mov eax, fs:[rax]",
@@ -114,22 +194,45 @@ pub(crate) unsafe extern "C" fn with_registers() -> isize {
         "cmp ecx, {namespace}",
         "jne 5b",
         "jmp 12f",
-        // The paths, before.
-        "10:",
-        "test al, {no_next}",
-        "jnz 11f",
+        // Not the stack: the program's file or heap.
+        "31:",
+        "cmp rax, [rip + {known} + {program_end}]",
+        "jae 33f",
+        "cmp rax, [rip + {known} + {program_start}]",
+        "jae 30b",
+        "33:",
+        "mov rdx, [rip + {known} + {heap_end_at}]",
+        "test rdx, rdx",
+        "jz 13f",
+        "cmp rax, [rdx]",
+        "jae 13f",
+        "cmp rax, [rip + {known} + {heap}]",
+        "jae 30b",
+        // Somewhere else, two paths, or a socket's address.
+        "13:",
         "mov rdi, r10",
         "mov rsi, rsp",
         "call {may_be_redirected}",
         "test al, al",
         load!(),
         "jz 4b",
-        "11:",
+        "10:",
         "mov rdi, r10",
         "mov rsi, r11",
         "mov rdx, rsp",
         "call {enter}",
         "jmp 5b",
+        // A relative path: its first component has no slash before it.
+        "34:",
+        "lea r8, [rip + {lasts}]",
+        "mov cl, [rax]",
+        "36:",
+        "cmp cl, [r8]",
+        "je 13b",
+        "add r8, {last_size}",
+        "cmp dword ptr [r8 + 48], 0",
+        "jne 36b",
+        "jmp 35b",
         // An answer that may be one to repair.
         "12:",
         "mov rdi, [rsp + 48]",
@@ -163,6 +266,19 @@ pub(crate) unsafe extern "C" fn with_registers() -> isize {
         functions = sym FUNCTIONS,
         errno = sym ERRNO,
         may_be_redirected = sym may_be_redirected,
+        none = const NONE,
+        paths = const offset_of!(Function, paths),
+        reads = const 48 + redirect::LONGEST_LAST,
+        page = const readable::PAGE,
+        stack = const readable::STACK,
+        known = sym KNOWN,
+        program_start = const offset_of!(Known, program),
+        program_end = const offset_of!(Known, program) + offset_of!(Range, end),
+        heap = const offset_of!(Known, heap),
+        heap_end_at = const offset_of!(Known, heap_end_at),
+        stack_end = const offset_of!(Known, stack) + offset_of!(Range, end),
+        lasts = sym redirect::LASTS,
+        last_size = const size_of::<redirect::Last>(),
         enter = sym enter,
         answered = sym answered,
         resolve = sym resolve,
@@ -187,8 +303,7 @@ extern "C" fn resolve(function: &Function, state: &State) -> u32 {
 /// Whether one of the function's paths may be one of a redirect's.
 extern "C" fn may_be_redirected(function: &Function, given: &[usize; 6]) -> bool {
     if function.has_path() {
-        let given = |(path, _)| given.get::<usize>(path).copied();
-        return function.paths().filter_map(given).any(redirect::may_concern);
+        return !matches!(redirect::one(function, given), Some(One::Other));
     }
     sockets::carrier(function.nr()).is_some_and(|carrier| redirect::may_name(carrier, given))
 }
@@ -208,7 +323,7 @@ unsafe fn call(function: &Function, address: usize, args: [usize; 6]) -> isize {
 extern "C" fn enter(function: &Function, state: &State, given: &[usize; 6]) -> isize {
     let next = state.next();
     if let Some(address) = next
-        && let Some((position, directory, new)) = redirect::one(function, given)
+        && let Some(One::Below(position, directory, new)) = redirect::one(function, given)
     {
         let to = (address, state.may_stand());
         return redirected(function, to, given, (position, directory), &new);

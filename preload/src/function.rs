@@ -48,7 +48,7 @@ pub(crate) struct Function {
     nr: u16,
     sources: [Source; 6],
     /// Its paths.
-    paths: [Path; 2],
+    pub(crate) paths: [Path; 2],
 }
 
 /// The bit of a function that returns an `int`.
@@ -59,7 +59,7 @@ const RETURNS_INT: u16 = 1 << 15;
 type Path = u8;
 
 /// No argument.
-const NONE: u8 = 0xf;
+pub(crate) const NONE: u8 = 0xf;
 
 const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());

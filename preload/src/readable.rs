@@ -12,25 +12,36 @@ use crate::kernel::Raw;
 use crate::libc;
 use crate::next::{self, Name};
 
-const PAGE: usize = 4096;
+pub(crate) const PAGE: usize = 4096;
 
 /// The main thread's stack is never so large that other memory is mistaken for
 /// it: the kernel keeps 128 MiB below its top free (Linux, mm/util.c: MIN_GAP).
-const STACK: usize = 8 << 20;
+pub(crate) const STACK: usize = 8 << 20;
 
-struct Known {
+#[repr(C)]
+pub(crate) struct Known {
     /// The program's file, as far as it is mapped in one run.
-    program: (usize, usize),
+    pub(crate) program: Range,
     /// Where the heap starts that is there since before main.
-    heap: usize,
+    pub(crate) heap: usize,
     /// Where libc keeps the heap's end (glibc's `__curbrk`), or 0.
-    heap_end_at: usize,
+    pub(crate) heap_end_at: usize,
     /// What lay on the stack at the start, and the end of the stack.
-    stack: (usize, usize),
+    pub(crate) stack: Range,
 }
 
-static KNOWN: Early<Known> =
-    Early::new(Known { program: (0, 0), heap: 0, heap_end_at: 0, stack: (0, 0) });
+/// From the first byte to behind the last.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct Range {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+const NOWHERE: Range = Range { start: 0, end: 0 };
+
+pub(crate) static KNOWN: Early<Known> =
+    Early::new(Known { program: NOWHERE, heap: 0, heap_end_at: 0, stack: NOWHERE });
 
 /// Notes what is there. Called before main, where redirects are asked for.
 /// `headers` are the program's headers, as the kernel gave them.
@@ -38,12 +49,13 @@ pub(crate) fn note(headers: &[next::Header]) {
     const BRK: usize = 12;
     static CURBRK: Name = Name::new("__curbrk");
     let environment = libc::environment() as usize;
+    let (start, end) = next::mapped_run(headers);
     let known = Known {
-        program: next::mapped_run(headers),
+        program: Range { start, end },
         heap: Raw.call(BRK, [0; 6]) as usize,
         heap_end_at: next::data(&CURBRK).unwrap_or(0),
         // The environment's list lies on the stack, its texts behind it.
-        stack: (environment & !(PAGE - 1), last_text_end(environment)),
+        stack: Range { start: environment & !(PAGE - 1), end: last_text_end(environment) },
     };
     // SAFETY: before main, by one thread.
     *unsafe { KNOWN.set() } = known;
@@ -67,15 +79,16 @@ fn last_text_end(environment: usize) -> usize {
 #[inline]
 pub(crate) fn end(address: usize) -> Option<usize> {
     let known = KNOWN.get();
-    let within = |(start, end): (usize, usize)| address.wrapping_sub(start) < end - start;
+    let within = |range: Range| address.wrapping_sub(range.start) < range.end - range.start;
     if within(known.program) {
-        return Some(known.program.1);
+        return Some(known.program.end);
     }
     let here = (&raw const known) as usize;
-    let is_main_thread = known.stack.1.wrapping_sub(here) < STACK;
-    let stack = if is_main_thread { (here & !(PAGE - 1), known.stack.1) } else { known.stack };
+    let end = known.stack.end;
+    let is_main_thread = end.wrapping_sub(here) < STACK;
+    let stack = if is_main_thread { Range { start: here & !(PAGE - 1), end } } else { known.stack };
     if within(stack) {
-        return Some(known.stack.1);
+        return Some(end);
     }
     if known.heap_end_at != 0 {
         // SAFETY: a word of libc's, which it changes by whole pages while others

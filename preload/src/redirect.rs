@@ -1,14 +1,11 @@
 //! Is a path one that a redirect means?
 //!
-//! Asked before every call with a path, where there are redirects at all. A path
-//! that has none of the prefixes' last components is passed; one that starts with
-//! a prefix, word for word, gets its new text here, on the caller's stack. Only
-//! what is left (relative, with `..`, through a link) is looked at by the hook
-//! with the kernel's help.
+//! Asked before a call with a path, where there are redirects at all, if the look in
+//! [`crate::entry`] has not passed it: most have none of the prefixes' last
+//! components. A path that starts with a prefix, word for word, gets its new text
+//! here, on the caller's stack. Only what is left (relative, with `..`, through a
+//! link) is looked at by the hook with the kernel's help.
 
-use core::arch::x86_64::{
-    __m128i, _mm_cmpeq_epi8, _mm_load_si128, _mm_movemask_epi8, _mm_set1_epi8, _mm_setzero_si128,
-};
 use core::ptr::copy_nonoverlapping;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,7 +20,7 @@ use crate::{filter, readable};
 
 /// The most redirects that are known here; where there are more, the hook looks
 /// at every path.
-const MOST: usize = 8;
+pub(crate) const MOST: usize = 8;
 
 #[derive(Clone, Copy)]
 struct Redirect {
@@ -32,6 +29,27 @@ struct Redirect {
     /// The last component of `from`.
     last: &'static [u8],
 }
+
+/// The last component of a redirect's prefix, as [`crate::entry`] looks for it.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+pub(crate) struct Last {
+    /// Its first byte, sixteen times.
+    pub(crate) first: [u8; 16],
+    /// Its last byte, as often; of a long one, one in its middle.
+    pub(crate) last: [u8; 16],
+    /// A slash, as often.
+    pub(crate) slash: [u8; 16],
+    /// How many of its bytes `last` is the last of; 0 behind the last of them.
+    pub(crate) len: usize,
+}
+
+/// The longest that is asked for by its last byte.
+pub(crate) const LONGEST_LAST: usize = 32;
+
+/// Those of the list.
+pub(crate) static LASTS: Early<[Last; MOST + 1]> =
+    Early::new([Last { first: [0; 16], last: [0; 16], slash: [0; 16], len: 0 }; MOST + 1]);
 
 /// `None` is all zeros, which take no room in the file.
 static LIST: Early<[Option<Redirect>; MOST]> = Early::new([None; MOST]);
@@ -50,7 +68,15 @@ pub(crate) fn note(table: Table<'static>) -> usize {
         // SAFETY: before main, by one thread.
         if let Some(place) = unsafe { LIST.set() }.get_mut(count) {
             let (from, to) = (rule.path(), rule.value());
-            *place = Some(Redirect { from, to, last: path::last(from).unwrap_or_default() });
+            let last = path::last(from).unwrap_or_default();
+            *place = Some(Redirect { from, to, last });
+            // SAFETY: as above.
+            if let Some(place) = unsafe { LASTS.set() }.get_mut(count) {
+                let splat = |byte: Option<&u8>| [byte.copied().unwrap_or(b'/'); 16];
+                let len = last.len().clamp(1, LONGEST_LAST);
+                let (first, slash) = (splat(last.first()), splat(None));
+                *place = Last { first, last: splat(last.get(len - 1)), slash, len };
+            }
         }
         count += 1;
     }
@@ -101,17 +127,6 @@ impl Below {
     }
 }
 
-/// Whether a redirect may concern the path at `address`.
-#[inline]
-pub(crate) fn may_concern(address: usize) -> bool {
-    let count = COUNT.load(Ordering::Relaxed);
-    let Some(list) = LIST.get().get(..count) else { return true };
-    let Some(end) = start(address) else { return false };
-    list.iter()
-        .flatten()
-        .any(|redirect| !matches!(scan(address, end, redirect.last), Scan::Without))
-}
-
 /// Whether a call carries an address that may be the path of a socket. Its arguments
 /// are those of the function.
 pub(crate) fn may_name(carrier: Carrier, given: &[usize; 6]) -> bool {
@@ -139,19 +154,19 @@ fn meaning(address: usize) -> Meaning {
     let count = COUNT.load(Ordering::Relaxed);
     let Some(list) = LIST.get().get(..count) else { return Meaning::Unknown };
     let Some(end) = start(address) else { return Meaning::Other };
+    // SAFETY: memory that can be read; it is the program's, as in libc's own functions.
+    let room = unsafe { core::slice::from_raw_parts(address as *const u8, end - address) };
+    let Some(len) = room.iter().position(|&b| b == 0) else { return Meaning::Unknown };
+    let text = room.get(..len).unwrap_or_default();
     for redirect in list.iter().flatten() {
-        let len = match scan(address, end, redirect.last) {
-            Scan::Without => continue,
-            Scan::With(len) => len,
-            Scan::Unfinished => return Meaning::Unknown,
-        };
-        // SAFETY: the scan has read these bytes; they are the program's, as in
-        // libc's own functions.
-        let text = unsafe { core::slice::from_raw_parts(address as *const u8, len) };
-        let Some(rest) = below(redirect.from, text) else { return Meaning::Unknown };
-        let (rest, rest_len) = (rest.as_ptr(), rest.len());
-        let new = Below { to: redirect.to, rest, rest_len };
-        return if new.len() <= PATH_MAX { Meaning::Below(new) } else { Meaning::Unknown };
+        if let Some(rest) = below(redirect.from, text) {
+            let (rest, rest_len) = (rest.as_ptr(), rest.len());
+            let new = Below { to: redirect.to, rest, rest_len };
+            return if new.len() <= PATH_MAX { Meaning::Below(new) } else { Meaning::Unknown };
+        }
+        if text.split(|&b| b == b'/').any(|component| component == redirect.last) {
+            return Meaning::Unknown;
+        }
     }
     Meaning::Other
 }
@@ -169,21 +184,25 @@ fn has_two_dots(text: &[u8]) -> bool {
     text.array_windows().any(|pair| pair == b"..")
 }
 
-/// The one path of a function's that a redirect means, by its text alone: its
-/// position among the arguments, that of its directory, and the new path.
-pub(crate) fn one(
-    function: &Function,
-    given: &[usize; 6],
-) -> Option<(usize, Option<usize>, Below)> {
-    let mut found = None;
+/// What a function's paths are to the redirects, by their text alone.
+pub(crate) enum One {
+    /// None is meant.
+    Other,
+    /// One is: its position among the arguments, that of its directory, the new path.
+    Below(usize, Option<usize>, Below),
+}
+
+/// As [`One`]; `None` where the hook has to look, or has more than one to replace.
+pub(crate) fn one(function: &Function, given: &[usize; 6]) -> Option<One> {
+    let mut found = One::Other;
     for (position, directory) in function.paths() {
-        match meaning(*given.get(position)?) {
-            Meaning::Other => {}
-            Meaning::Below(new) if found.is_none() => found = Some((position, directory, new)),
-            Meaning::Below(_) | Meaning::Unknown => return None,
+        match (meaning(*given.get(position)?), &found) {
+            (Meaning::Other, _) => {}
+            (Meaning::Below(new), One::Other) => found = One::Below(position, directory, new),
+            _ => return None,
         }
     }
-    found
+    Some(found)
 }
 
 /// What each path of a call is to the redirects, by the position of the argument;
@@ -202,71 +221,4 @@ pub(crate) fn meanings(call: &Call) -> Option<[Meaning; 6]> {
         }
     }
     is_any.then_some(all)
-}
-
-/// What a look through a text found.
-enum Scan {
-    /// It has the component; so long is it.
-    With(usize),
-    /// It does not have it.
-    Without,
-    /// The text leads out of the memory that is known.
-    Unfinished,
-}
-
-/// Looks through the text at `address` for a component. Sixteen aligned bytes at
-/// a time, which never lie in two pages: all before `end` can be read.
-fn scan(address: usize, end: usize, component: &[u8]) -> Scan {
-    // SAFETY: SSE2 is part of x86-64.
-    let (slash, first, nul) = unsafe {
-        let first = component.first().copied().unwrap_or(0);
-        (_mm_set1_epi8(b'/' as i8), _mm_set1_epi8(first as i8), _mm_setzero_si128())
-    };
-    let mut has_it = false;
-    let mut block = address & !15;
-    let mut starts = 1u32 << (address & 15);
-    let mut valid = u32::MAX << (address & 15);
-    while block < end {
-        // SAFETY: aligned, and in a page that can be read.
-        let data = unsafe { _mm_load_si128(block as *const __m128i) };
-        let (slashes, firsts) = (equal(data, slash), equal(data, first));
-        let ends = equal(data, nul) & valid;
-        let before_end = ends.wrapping_sub(1) & !ends;
-        starts |= (slashes & valid) << 1;
-        let mut candidates = starts & firsts & before_end & 0xffff;
-        while candidates != 0 && !has_it {
-            let at = block + candidates.trailing_zeros() as usize;
-            has_it = is_component(at, end, component);
-            candidates &= candidates - 1;
-        }
-        if ends != 0 {
-            let len = block + ends.trailing_zeros() as usize - address;
-            return if has_it { Scan::With(len) } else { Scan::Without };
-        }
-        starts = (starts >> 16) & 1;
-        valid = u32::MAX;
-        block += 16;
-    }
-    Scan::Unfinished
-}
-
-/// Where the bytes are the same, as bits.
-#[inline(always)]
-fn equal(one: __m128i, two: __m128i) -> u32 {
-    // SAFETY: SSE2 is part of x86-64.
-    unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(one, two)) as u32 }
-}
-
-/// Whether the component that starts at `at` is this one. A NUL is reached before
-/// anything behind the text is read.
-fn is_component(at: usize, end: usize, component: &[u8]) -> bool {
-    if end - at <= component.len() {
-        return true; // In doubt: the hook looks.
-    }
-    let byte = |i: usize| {
-        // SAFETY: before `end`, and not behind a NUL, as the bytes before were equal.
-        unsafe { ((at + i) as *const u8).read() }
-    };
-    component.iter().enumerate().all(|(i, &b)| byte(i) == b)
-        && matches!(byte(component.len()), b'/' | 0)
 }
