@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use procsys_tests::native::Folder;
-use procsys_tests::{patch, root, run};
+use procsys_tests::{fixture, patch, root, run};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// What the program does, and what it says when its unwinder finds all.
@@ -17,7 +17,8 @@ const MODES: [(&str, &str); 3] = [
     ("backtrace", "outer 1, main 1\n"),
     ("throw", "caught, 1 destructors\n"),
 ];
-/// gcc's `-static` has no table, but registers `.eh_frame`.
+/// gcc's `-static` has no table, but registers `.eh_frame`. Each is linked with this
+/// machine's libraries, and with those of the Debian after it.
 const LINKAGES: [&[&str]; 3] = [&["-static"], &["-static", "-Wl,--eh-frame-hdr"], &["-static-pie"]];
 
 /// What the program of unwound.cc says of a call that waits for a FIFO's other end;
@@ -57,30 +58,48 @@ fn without(stock: &Path, patched: &Path) -> PathBuf {
     path
 }
 
+/// Puts a later Debian's libgcc, libstdc++ and glibc before this machine's.
+fn later(compiler: &mut Command) {
+    let glibc = fixture("glibc-trixie").canonicalize().expect("the fixture exists");
+    let folders = [fixture("libgcc-trixie"), glibc.join("usr/lib/x86_64-linux-gnu")];
+    for folder in folders {
+        compiler.arg("-B").arg(&folder).arg("-L").arg(&folder);
+    }
+    // libm.a names the libraries that it stands for by absolute paths.
+    compiler.arg(format!("-Wl,--sysroot={}", glibc.display()));
+}
+
 #[test]
 fn the_programs_own_unwinder_finds_what_it_did() {
     let folder = Folder::new("unwinding");
     let fifo = folder.path().join("fifo");
     assert!(run(Command::new("mkfifo").arg(&fifo), LIMIT).success());
     let source = root().join("tests/programs/debugger/unwound.cc");
-    for linkage in LINKAGES {
+    for (linkage, is_later) in LINKAGES.iter().flat_map(|l| [(l, false), (l, true)]) {
         let [stock, patched] = ["stock", "patched"].map(|n| folder.path().join(n));
         let mut compiler = Command::new("g++");
-        let outcome =
-            run(compiler.arg("-O2").args(linkage).arg("-o").arg(&stock).arg(&source), LIMIT);
+        compiler.arg("-O2").args(*linkage).arg("-o").arg(&stock).arg(&source);
+        if is_later {
+            later(&mut compiler);
+        }
+        let outcome = run(&mut compiler, LIMIT);
         assert!(outcome.success(), "{outcome}");
+        let bytes = fs::read(&stock).expect("it was built");
+        let holds = |what: &[u8]| bytes.windows(what.len()).any(|w| w == what);
+        assert_eq!(holds(b"GCC: (Debian 14."), is_later, "{linkage:?}");
+        let linkage = &format!("{linkage:?}, of the later Debian: {is_later}");
         let redirect = format!("/gone={}", folder.path().display());
         patch(&stock, &patched, &["--redirect", &redirect]);
         let without = without(&stock, &patched);
         for (mode, all) in MODES {
-            assert_eq!(says(&stock, mode, &fifo).as_deref(), Some(all), "{linkage:?} {mode}");
-            assert_eq!(says(&patched, mode, &fifo).as_deref(), Some(all), "{linkage:?} {mode}");
+            assert_eq!(says(&stock, mode, &fifo).as_deref(), Some(all), "{linkage} {mode}");
+            assert_eq!(says(&patched, mode, &fifo).as_deref(), Some(all), "{linkage} {mode}");
             // A redirected call waits in the shim, and goes on at the site.
             let redirected = says(&patched, mode, Path::new("/gone/fifo"));
-            assert_eq!(redirected.as_deref(), Some(all), "{linkage:?} {mode}, redirected");
+            assert_eq!(redirected.as_deref(), Some(all), "{linkage} {mode}, redirected");
             let blind = says(&without, mode, &fifo);
-            assert_ne!(blind.as_deref(), Some(all), "{linkage:?} {mode}: it is found anyhow");
-            println!("{linkage:?} {mode}: as stock; without the table {blind:?}");
+            assert_ne!(blind.as_deref(), Some(all), "{linkage} {mode}: it is found anyhow");
+            println!("{linkage} {mode}: as stock; without the table {blind:?}");
         }
     }
 }
