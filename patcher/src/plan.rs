@@ -111,10 +111,14 @@ pub fn plan<'s>(
     sites: &'s [Site],
     calls: &impl Calls,
 ) -> Result<Vec<Detour<'s>>, Error> {
-    let look = |look| plan_within(sites, &targets::near(image, functions, sites, look)?, calls);
-    match look(Look::Quick) {
-        Err(Error::Sites(_)) => look(Look::Close),
-        planned => planned,
+    let near = |look| targets::near(image, functions, sites, look);
+    let quick = near(Look::Quick)?;
+    // Treated as any other site, a cancellation point would lose cancellations.
+    let is_spoiled = sites.iter().any(|site| cancel::is_entered(site, &quick));
+    match plan_within(sites, &quick, calls) {
+        Ok(planned) if !is_spoiled => Ok(planned),
+        Ok(_) | Err(Error::Sites(_)) => plan_within(sites, &near(Look::Close)?, calls),
+        Err(error) => Err(error),
     }
 }
 

@@ -5,6 +5,8 @@
 //! - `//#ExpectSignalReturns: N`: this many returns from signal handlers (0);
 //! - `//#ExpectInPlace: N`: as many of them stay where they are;
 //! - `//#ExpectInside: N`: this many pairs 0f 05 that are not instructions (0);
+//! - `//#ExpectCode: TEXT`: an instruction that the patched program's own code has, and
+//!   the original's has not (objdump);
 //! - `//#ExpectExit: N`: the exit code, of the original and of the patched program;
 //! - `//#ExpectOutput: TEXT`: the line that both print;
 //! - `//#ExpectRefusal: TEXT`: the patcher refuses, and says this; `{symbol}` is
@@ -28,6 +30,7 @@ struct Expected {
     signal_returns: u64,
     in_place: Option<u64>,
     inside: u64,
+    code: Option<String>,
     exit: Option<i32>,
     output: String,
     refusals: Vec<String>,
@@ -44,6 +47,7 @@ fn directives(source: &str) -> Expected {
             "ExpectSignalReturns" => expected.signal_returns = number(),
             "ExpectInPlace" => expected.in_place = Some(number()),
             "ExpectInside" => expected.inside = number(),
+            "ExpectCode" => expected.code = Some(value.to_owned()),
             "ExpectExit" => expected.exit = Some(number() as i32),
             "ExpectOutput" => expected.output = format!("{value}\n"),
             "ExpectRefusal" => expected.refusals.push(value.to_owned()),
@@ -70,6 +74,12 @@ fn symbols(program: &Path) -> BTreeMap<String, String> {
             Some((format!("{{{name}}}"), format!("0x{address}")))
         })
         .collect()
+}
+
+/// Whether the program's own code has an instruction.
+fn has_code(program: &Path, instruction: &str) -> bool {
+    let run = Command::new("objdump").args(["-d", "-j", ".text"]).arg(program).output();
+    String::from_utf8_lossy(&run.expect("binutils are installed").stdout).contains(instruction)
 }
 
 fn check(name: &str, source: &str) {
@@ -108,6 +118,10 @@ fn check(name: &str, source: &str) {
     let in_place = expected.in_place.or_else(|| Some(count("in_place")));
     assert_eq!(Some(count("in_place")), in_place, "in place");
     assert_eq!(count("not_instructions"), expected.inside, "inside");
+    if let Some(code) = &expected.code {
+        let has = [&input, &output].map(|program| has_code(program, code));
+        assert_eq!(has, [false, true], "{code}");
+    }
     for program in [&input, &output] {
         let run = Command::new("timeout").arg("10").arg(program).output().expect("it can be run");
         assert_eq!(run.status.code(), expected.exit, "{}: {}", program.display(), run.status);

@@ -49,6 +49,35 @@ pub const WAY_IN: u64 = 8;
 
 /// The form and the instructions to cover, if the site is one of the two.
 pub(super) fn cover(site: &Site, targets: &Targets) -> Option<(Form, Range<usize>)> {
+    shape(site, targets).filter(|shape| !shape.is_entered(site, targets)).map(|shape| {
+        let Shape { form, covered, .. } = shape;
+        (form, covered)
+    })
+}
+
+/// Whether the site is one of the two, but for a jump that seems to lead into it.
+pub(super) fn is_entered(site: &Site, targets: &Targets) -> bool {
+    shape(site, targets).is_some_and(|shape| shape.is_entered(site, targets))
+}
+
+/// One of the two functions.
+struct Shape {
+    form: Form,
+    covered: Range<usize>,
+    /// The last byte that is written.
+    last: u64,
+}
+
+impl Shape {
+    /// Whether control seems to come to other places in it than its start.
+    fn is_entered(&self, site: &Site, targets: &Targets) -> bool {
+        let start = site.code[self.covered.start].ip();
+        targets.all.iter().any(|&t| t > start && t <= self.last)
+    }
+}
+
+/// What the site has around it, if that is one of the two functions.
+fn shape(site: &Site, targets: &Targets) -> Option<Shape> {
     let start = site.index.checked_sub(LOOK + MOVES.len())?;
     let run = &site.code[start..site.index];
     let same = run[LOOK..].iter().zip(MOVES).all(|(i, (code, register))| {
@@ -75,9 +104,8 @@ pub(super) fn cover(site: &Site, targets: &Targets) -> Option<(Form, Range<usize
         }
         _ => return None,
     };
-    let entered = targets.all.iter().any(|&t| t > run[0].ip() && t <= last);
     let written = targets.is_relocated(run[0].ip(), last + 1);
-    (!entered && !written).then_some((form, start..end))
+    (!written).then_some(Shape { form, covered: start..end, last })
 }
 
 /// The part of the covered instructions that the trampoline does.
