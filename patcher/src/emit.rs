@@ -5,6 +5,7 @@ mod code;
 mod dispatch;
 mod eh_frame;
 mod frames;
+mod go_call;
 pub mod memory;
 mod needed;
 mod output;

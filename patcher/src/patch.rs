@@ -300,10 +300,7 @@ fn report(derived: &Derived<'_>, set: &Set) -> Report {
         go_functions: functions.go.as_ref().map(go::Functab::len),
         sites: scan.sites.len(),
         detoured: detours.iter().filter(|d| d.form != Form::First).count(),
-        in_place: detours
-            .iter()
-            .filter(|d| matches!(d.form, Form::Before | Form::After) || d.cancels())
-            .count(),
+        in_place: detours.iter().filter(|d| !matches!(d.form, Form::Around | Form::First)).count(),
         inside: scan.inside.len(),
         profiles: set.profiles.clone(),
         rules: set.rules.iter().map(|r| (r.name.clone(), r.action.word())).collect(),

@@ -15,9 +15,14 @@ pub const JUMP: u64 = 5;
 /// The most bytes that a detour covers.
 const COVER_MAX: u64 = 24;
 pub mod cancel;
+pub mod go_call;
 mod number;
 
 pub use number::Number;
+
+/// How far behind its first byte the way into a trampoline is that begins with the
+/// way back.
+pub const WAY_IN: u64 = 8;
 
 /// What a site's detour covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +42,9 @@ pub enum Form {
     /// All of glibc's [cancellation point](cancel), its `ret`, and a byte of padding.
     /// The `syscall` is written again, in its place.
     CancellationBridge,
+    /// All of [Go's function](go_call) for calls of any number, up to the `syscall`. Calls
+    /// that a rule is about are made by another one, in the covered bytes.
+    GoCall,
 }
 
 /// A detour: the instructions that the jump takes the place of.
@@ -65,7 +73,13 @@ impl<'s> Detour<'s> {
 
     /// Where the jump at its start leads, when the trampoline begins at `entry`.
     pub fn way_in(&self, entry: u64) -> u64 {
-        if self.form == Form::CancellationBridge { entry + cancel::WAY_IN } else { entry }
+        if self.has_way_back() { entry + WAY_IN } else { entry }
+    }
+
+    /// Whether the call is made between two parts of the trampoline: it then begins
+    /// with the way back.
+    pub fn has_way_back(&self) -> bool {
+        matches!(self.form, Form::CancellationBridge | Form::GoCall)
     }
 
     /// Whether it covers a [cancellation point](cancel).
@@ -188,6 +202,9 @@ fn choose(
 ) -> Result<Forms, &'static str> {
     if let Some(form) = cancel::cover(site, targets) {
         return Ok(vec![form]);
+    }
+    if let Some(covered) = go_call::cover(site, targets) {
+        return Ok(vec![(Form::GoCall, covered)]);
     }
     let known = match number {
         Number::OneOf(all) if all.len() == 1 || !all.iter().any(|&nr| calls.asks(nr)) => Some(all),

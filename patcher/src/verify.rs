@@ -13,7 +13,7 @@ use iced_x86::{Code, Decoder, DecoderOptions};
 use crate::elf::Image;
 use crate::emit::{self, Output, Purpose, note};
 use crate::error::Error;
-use crate::plan::{Detour, Form, JUMP};
+use crate::plan::{Detour, Form, JUMP, go_call};
 use crate::shim::{IMAGE_MAGIC, SLOTS_SIZE};
 
 /// Bytes that are compared at a time.
@@ -167,11 +167,21 @@ fn detoured(
             && (output.base..output.base + output.injected).contains(&entry),
         format!("the detour at {start:#x} does not lead to its trampoline"),
     )?;
-    let relay = start + JUMP;
+    let leads_back = match detour.form {
+        Form::CancellationBridge => {
+            let relay = start + JUMP;
+            jump(detour.site.address + 2, Code::Jmp_rel8_64) == Some(relay)
+                && jump(relay, Code::Jmp_rel32_64) == Some(entry)
+        }
+        Form::GoCall => {
+            let call = go_call::call(start);
+            offset(loads, call).and_then(|at| bytes.get(at..at + 2)) == Some(&crate::scan::SYSCALL)
+                && jump(call + 2, Code::Jmp_rel32_64) == Some(entry)
+        }
+        _ => true,
+    };
     ensure(
-        detour.form != Form::CancellationBridge
-            || jump(detour.site.address + 2, Code::Jmp_rel8_64) == Some(relay)
-                && jump(relay, Code::Jmp_rel32_64) == Some(entry),
+        leads_back,
         format!("the way back from {:#x} does not lead to its trampoline", detour.site.address),
     )?;
     let site = offset(loads, detour.site.address).and_then(|at| bytes.get(at..at + 2));

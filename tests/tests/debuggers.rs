@@ -124,17 +124,16 @@ fn a_go_cpu_profile_says_where_the_time_goes() {
         assert_eq!(done(Command::new(program).arg(&profile)).stdout, "true true\n");
         done(go(&["tool", "pprof", "-top", "-cum"]).arg(program).arg(&profile)).stdout
     });
-    // The time of calls that a rule is about has no name of the program's
-    // (docs/limits.md); all else has.
-    let outside = share(&after, "runtime._ExternalCode");
-    let opener = share(&after, "main.opener") + outside;
     println!("{before}\n{after}");
     for (name, native, ours) in [
         ("main.counter", share(&before, "main.counter"), share(&after, "main.counter")),
-        ("main.opener", share(&before, "main.opener"), opener),
+        ("main.opener", share(&before, "main.opener"), share(&after, "main.opener")),
     ] {
-        assert!(native > 10.0 && (native - ours).abs() < 25.0, "{name}: {native} % and {ours} %");
+        assert!(native > 10.0 && (native - ours).abs() < 15.0, "{name}: {native} % and {ours} %");
     }
-    assert!(share(&after, "main.opener") > 10.0, "{after}");
+    // The calls are made in Go's own function; a sample may hit the few instructions of
+    // the trampoline.
+    let outside = share(&after, "runtime._ExternalCode");
+    assert!(outside < 3.0, "{outside} % without callers\n{after}");
     assert_eq!(share(&before, "runtime._ExternalCode"), 0.0, "{before}");
 }

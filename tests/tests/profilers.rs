@@ -91,7 +91,7 @@ fn unwound_stacks_show_the_callers_of_a_trampoline() {
 }
 
 #[test]
-fn frame_pointers_of_go_show_the_callers_of_a_trampoline() {
+fn frame_pointers_of_go_show_the_callers() {
     let folder = Folder::new("profilers-go");
     let [stock, patched] = ["stock", "patched"].map(|n| folder.path().join(n));
     done(go(&["build", "-o"]).arg(&stock).arg(source("profile.go")));
@@ -101,9 +101,12 @@ fn frame_pointers_of_go_show_the_callers_of_a_trampoline() {
     let callers = ["main.opener", "main.main", "runtime.main"];
     let [before, after] = [&stock, &patched].map(|p| samples("fp", p, &arguments));
     let before = with_callers(&before, ".Syscall6", &callers);
-    let after = with_callers(&after, "procsys_trampolines", &callers);
+    // The calls are made in the function itself; few samples hit its trampoline.
+    let calls = with_callers(&after, ".Syscall6", &callers);
+    let beside = with_callers(&after, "procsys_trampolines", &callers);
     println!("of {} samples in calls, {} have {callers:?}", before.0, before.1);
-    println!("patched: of {} samples in trampolines, {}", after.0, after.1);
+    println!("patched: {calls:?}, of those in the trampoline {beside:?}");
     assert!(nearly_all(before), "{before:?}");
-    assert!(nearly_all(after), "{after:?}");
+    assert!(nearly_all(calls), "{calls:?}");
+    assert!(beside.0 * 20 < calls.0, "{beside:?}");
 }

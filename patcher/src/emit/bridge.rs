@@ -11,7 +11,7 @@ use super::segment::Anchors;
 use super::tail::Tails;
 use super::trampoline::{Special, by_class, choose, moved};
 use crate::patch::Options;
-use crate::plan::{Detour, cancel};
+use crate::plan::{Detour, WAY_IN, cancel};
 
 /// Writes it at the end of `code`.
 ///
@@ -27,7 +27,7 @@ pub(super) fn write(
 ) -> Result<(), String> {
     let (back, done) = (code.label(), code.label());
     let mut descriptors = Vec::new();
-    let way_in = code.here() + cancel::WAY_IN;
+    let way_in = code.here() + WAY_IN;
     code.jmp(back);
     while code.here() < way_in {
         code.raw(&[0xcc]);

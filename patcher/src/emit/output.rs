@@ -18,7 +18,7 @@ use crate::elf::Image;
 use crate::elf::image::{Header, Segment};
 use crate::error::Error;
 use crate::patch::Options;
-use crate::plan::{Detour, JUMP, cancel};
+use crate::plan::{Detour, Form, JUMP, cancel, go_call};
 use crate::scan::Functions;
 use crate::shim::{HEADER_START, SLOTS_SIZE, Shim};
 
@@ -290,6 +290,9 @@ pub(super) fn jump(detour: &Detour<'_>, entry: u64) -> Option<Vec<u8>> {
     if detour.cancels() {
         let covered = &detour.site.code[detour.covered.clone()];
         cancel::write(detour.form, covered, entry, &mut bytes)?;
+    }
+    if detour.form == Form::GoCall {
+        go_call::write(detour.start(), entry, &mut bytes)?;
     }
     Some(bytes)
 }

@@ -9,6 +9,7 @@ use procsys_rules::reach::Reach;
 use super::bridge;
 use super::code::{Code, Label};
 use super::dispatch::{self, Make};
+use super::go_call;
 use super::segment::Anchors;
 use super::tail::Tails;
 use crate::elf::Image;
@@ -86,8 +87,12 @@ pub(super) fn write(
     first: &mut Option<Label>,
     tails: &mut Tails,
 ) -> Result<(), String> {
-    if detour.form == Form::CancellationBridge {
-        return bridge::write(code, anchors, special, options, detour, tails);
+    match detour.form {
+        Form::CancellationBridge => {
+            return bridge::write(code, anchors, special, options, detour, tails);
+        }
+        Form::GoCall => return go_call::write(code, anchors, special, options, detour, tails),
+        _ => {}
     }
     let mut descriptors = Vec::new();
     moved(code, anchors.image, detour.before())?;
@@ -149,7 +154,7 @@ fn make(detour: &Detour<'_>) -> Make {
             Make::Look(cancel::look(detour.form, detour.site.address))
         }
         Form::After => Make::Made,
-        Form::Before | Form::Around | Form::First => Make::Here,
+        Form::Before | Form::Around | Form::First | Form::GoCall => Make::Here,
     }
 }
 

@@ -43,10 +43,6 @@ const MOVES: [(Code, Register); 9] = [
     (Code::Mov_rm64_r64, Register::None),
 ];
 
-/// How far behind its first byte the way into the trampoline of glibc's function is:
-/// it begins with the way back.
-pub const WAY_IN: u64 = 8;
-
 /// The form and the instructions to cover, if the site is one of the two.
 pub(super) fn cover(site: &Site, targets: &Targets) -> Option<(Form, Range<usize>)> {
     shape(site, targets).filter(|shape| !shape.is_entered(site, targets)).map(|shape| {
