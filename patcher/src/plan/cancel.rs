@@ -68,7 +68,7 @@ impl Shape {
     /// Whether control seems to come to other places in it than its start.
     fn is_entered(&self, site: &Site, targets: &Targets) -> bool {
         let start = site.code[self.covered.start].ip();
-        targets.all.iter().any(|&t| t > start && t <= self.last)
+        targets.all.range(start + 1..=self.last).next().is_some()
     }
 }
 

@@ -37,10 +37,12 @@ pub(super) fn cover(site: &Site, targets: &Targets) -> Option<Range<usize>> {
         i.code() == Code::Mov_rm64_r64 && (i.op0_register(), i.op1_register()) == (to, from)
     });
     let from = run[0].ip();
-    let free = !targets.all.iter().any(|&t| t > from && t < site.address)
+    if !site.function.is_go || !same || site.address - from != LEN {
+        return None;
+    }
+    let free = targets.all.range(from + 1..site.address).next().is_none()
         && !targets.is_relocated(from, site.address);
-    let fits = site.address - from == LEN;
-    (site.function.is_go && same && free && fits).then_some(start..site.index)
+    free.then_some(start..site.index)
 }
 
 /// Where the second `syscall` is, of a detour that starts there.
