@@ -28,6 +28,9 @@ const NOT_DONE: [(&str, &str); 10] = [
     ("open(memory.oom_control)", "ENOENT"),
 ];
 
+/// The one among them that is done by chance.
+const SOMETIMES: &str = "if_nametoindex";
+
 /// The question whether there is seccomp. That it is EFAULT is right: Linux says so.
 const SECCOMP: (&str, &str) = ("prctl(PR_SET_SECCOMP, 2, NULL)", "EFAULT");
 
@@ -77,10 +80,20 @@ fn each_is_refused_there_and_written_down() {
     assert_eq!(not_done(&native), (owned(&[SECCOMP]), CALLS), "{native}");
 
     let script = format!("mkdir /var/cannot && {program} /var/cannot");
-    let there = run_script(Release::R20240729, Platform::Systrap, &script, LIMIT);
     let mut expected = owned(&[SECCOMP]);
     expected.extend(owned(&NOT_DONE));
-    assert_eq!(not_done(&there), (expected, CALLS), "{there}");
+    let mut times = 0;
+    loop {
+        let there = run_script(Release::R20240729, Platform::Systrap, &script, LIMIT);
+        let (answers, count) = not_done(&there);
+        times += 1;
+        if answers == expected && count == CALLS {
+            break;
+        }
+        // Of a moved link's two names gVisor finds either, now and then the right one.
+        let all_but_one = expected.iter().filter(|(call, _)| call != SOMETIMES);
+        assert!(answers.iter().eq(all_but_one) && count == CALLS && times < 10, "{there}");
+    }
     let limits = std::fs::read_to_string(root().join("docs/limits.md")).expect("it is there");
     for (call, errno) in NOT_DONE {
         let row = format!("{call}, {errno}");
