@@ -1,11 +1,10 @@
 //! Writing: the shim's segment, the detours, and the file around them.
 
-mod bridge;
+mod between;
 mod code;
 mod dispatch;
 mod eh_frame;
 mod frames;
-mod go_call;
 pub mod memory;
 mod needed;
 mod output;

@@ -6,10 +6,9 @@ use iced_x86::{
 use procsys_rules::Table;
 use procsys_rules::reach::Reach;
 
-use super::bridge;
+use super::between;
 use super::code::{Code, Label};
 use super::dispatch::{self, Make};
-use super::go_call;
 use super::segment::Anchors;
 use super::tail::Tails;
 use crate::elf::Image;
@@ -87,12 +86,8 @@ pub(super) fn write(
     first: &mut Option<Label>,
     tails: &mut Tails,
 ) -> Result<(), String> {
-    match detour.form {
-        Form::CancellationBridge => {
-            return bridge::write(code, anchors, special, options, detour, tails);
-        }
-        Form::GoCall => return go_call::write(code, anchors, special, options, detour, tails),
-        _ => {}
+    if matches!(detour.form, Form::CancellationBridge | Form::GoCall) {
+        return between::write(code, anchors, special, options, detour, tails);
     }
     let mut descriptors = Vec::new();
     moved(code, anchors.image, detour.before())?;
