@@ -100,10 +100,22 @@ pub fn compress(
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    give_back_at_once();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| lost())?)
     })
+}
+
+/// Lets large buffers be mapped each for itself, and be given back when they are freed:
+/// glibc would soon take them from a heap of each thread, and keep some 50 MB of those
+/// when the threads have ended (mallopt(3), "dynamic mmap threshold").
+fn give_back_at_once() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: no memory is passed, and allocations that exist are left as they are.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 20);
+    }
 }
 
 fn frame(bytes: &[u8]) -> io::Result<Vec<u8>> {
