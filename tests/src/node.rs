@@ -114,7 +114,8 @@ impl Share {
         self.path().join("bin").join(name)
     }
 
-    /// The last lines of every log, for the message of a failed test.
+    /// The last lines of every log, for the message of a failed test, and before them
+    /// those that say why a Go program ended: what follows may be a thousand stacks.
     pub fn logs(&self) -> String {
         let mut logs = String::new();
         let files = fs::read_dir(self.path()).expect("the share can be read");
@@ -122,11 +123,26 @@ impl Share {
             let text = fs::read(file.path()).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
             let lines: Vec<_> = text.lines().collect();
-            let last = lines[lines.len().saturating_sub(25)..].join("\n");
-            logs += &format!("--- {}\n{last}\n", file.file_name().to_string_lossy());
+            logs += &format!("--- {}\n", file.file_name().to_string_lossy());
+            let tail = lines.len().saturating_sub(25);
+            if let Some(end) = lines[..tail].iter().position(|line| is_an_end(line)) {
+                let why = &lines[end.saturating_sub(10)..(end + 10).min(tail)];
+                logs += &format!("{}\n…\n", why.join("\n"));
+            }
+            logs += &format!("{}\n", lines[tail..].join("\n"));
         }
         logs
     }
+}
+
+/// Whether a line is the first of a Go program's end: klog's fatal ones begin with F and
+/// the month and day.
+fn is_an_end(line: &str) -> bool {
+    let is_fatal = line
+        .as_bytes()
+        .first_chunk::<5>()
+        .is_some_and(|[first, date @ ..]| *first == b'F' && date.iter().all(u8::is_ascii_digit));
+    is_fatal || line.starts_with("panic: ") || line.starts_with("fatal error: ")
 }
 
 /// The named rules of the profile `kubelet`, as a file of rules of their own:
