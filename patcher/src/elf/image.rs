@@ -1,8 +1,8 @@
 //! A 64-bit x86-64 ELF executable, as the patcher needs it.
 
 use object::elf::{
-    self, EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PF_W, PF_X, PT_DYNAMIC, PT_INTERP, PT_LOAD,
-    ProgramHeader64, SectionHeader64,
+    self, EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC, FileHeader64, PF_W, PF_X, PT_DYNAMIC, PT_INTERP,
+    PT_LOAD, ProgramHeader64, SectionHeader64,
 };
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, SectionTable};
 use object::{LittleEndian, ReadRef};
@@ -77,6 +77,10 @@ impl<'a> Image<'a> {
     /// [`Error::Input`] in one line for anything else.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let header = Self::header(bytes)?;
+        if Self::is_packed(header, bytes) {
+            return refuse("packed by UPX: its code is compressed; `upx -d` unpacks it");
+        }
+        Self::has_whole_tables(header, bytes)?;
         let damaged = |what: &str| Error::Input(format!("damaged ELF file: {what}"));
         let segments = header.program_headers(LE, bytes).map_err(|e| damaged(&e.to_string()))?;
         let has_interpreter = segments.iter().any(|s| s.p_type.get(LE) == PT_INTERP);
@@ -113,8 +117,32 @@ impl<'a> Image<'a> {
         };
         match header.e_machine.get(LE) {
             EM_X86_64 => Ok(header),
+            EM_AARCH64 => refuse("ELF file for arm64: expected x86-64"),
             other => refuse(format!("ELF machine {other}: expected x86-64 (62)")),
         }
+    }
+
+    /// Whether UPX packed the file: its mark stands behind the program headers. Their
+    /// system calls are not in such a file, and what is packed reads as anything.
+    pub(crate) fn is_packed(header: &Header, bytes: &[u8]) -> bool {
+        let headers = u64::from(header.e_phnum.get(LE)) * size_of::<Segment>() as u64;
+        let mark = header.e_phoff.get(LE).checked_add(headers + 4);
+        mark.is_some_and(|at| bytes.read_bytes_at(at, 4) == Ok(b"UPX!"))
+    }
+
+    /// A file that was not copied to its end has lost its section headers, at the least.
+    fn has_whole_tables(header: &Header, bytes: &[u8]) -> Result<(), Error> {
+        let (segments, sections) = (header.e_phnum.get(LE), header.e_shnum.get(LE));
+        for (what, at, count, size) in [
+            ("program", header.e_phoff.get(LE), segments, size_of::<Segment>()),
+            ("section", header.e_shoff.get(LE), sections, size_of::<Section>()),
+        ] {
+            let end = at.checked_add(u64::from(count) * size as u64);
+            if end.is_none_or(|end| end > bytes.len() as u64) {
+                return refuse(format!("truncated ELF file: it ends before its {what} headers do"));
+            }
+        }
+        Ok(())
     }
 
     /// A static-PIE has an entry point and, unlike a library, DF_1_PIE. A dynamic

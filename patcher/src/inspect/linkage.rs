@@ -52,14 +52,15 @@ pub(crate) fn read<'a>(bytes: &'a [u8]) -> Result<(Image<'a>, Linkage), Error> {
     }
 }
 
-/// Reads without the checks of what can be patched; `None` for another machine
-/// and for damage that would mislead.
+/// Reads without the checks of what can be patched; `None` for another machine, for a
+/// packed file, and for damage that would mislead.
 fn lenient<'a>(bytes: &'a [u8]) -> Option<Image<'a>> {
     let header = bytes.read_at::<FileHeader64<LittleEndian>>(0).ok()?;
     let is_ours = header.e_ident.magic == object::elf::ELFMAG
         && header.e_ident.class == object::elf::ELFCLASS64
         && header.e_ident.data == object::elf::ELFDATA2LSB
-        && header.e_machine.get(LE) == object::elf::EM_X86_64;
+        && header.e_machine.get(LE) == object::elf::EM_X86_64
+        && !Image::is_packed(header, bytes);
     let kind = match header.e_type.get(LE) {
         ET_EXEC => Kind::Static,
         ET_DYN => Kind::StaticPie,
