@@ -268,6 +268,14 @@ fn what_this_tool_did_not_write_is_an_error() {
     assert!(said.ends_with(": not patched by procsys-patch"), "{said}");
 
     let mut other = fs::read(output).expect("it was written");
+    // What procsys wrote stands at the end, which a copy that was cut short lacks.
+    let short = place.write("short", &other[..fs::metadata(&input).expect("built").len() as usize]);
+    let out = place.path("out");
+    let revert = ["revert".as_ref(), short.as_os_str(), "-o".as_ref(), out.as_os_str()];
+    for command in [&["verify".as_ref(), short.as_os_str()][..], &revert] {
+        let said = one_error(&patch(command));
+        assert!(said.contains(": truncated ELF file: "), "{said}");
+    }
     let version = format!("procsys-patch {}\n", env!("CARGO_PKG_VERSION"));
     let at = memchr::memmem::rfind(&other, version.as_bytes()).expect("the note") + 14;
     other[at] = b'7';

@@ -45,8 +45,7 @@ struct Written {
 fn reverted(file: &Path, output: &Path) -> Result<Written, Error> {
     let input = Input::open(file)?;
     input.refuse_same(file, output)?;
-    let original = read::restore(&input)?
-        .ok_or_else(|| Error::Input("not patched by procsys-patch".into()))?;
+    let original = read::restore(&input)?.ok_or_else(|| read::not_patched(&input))?;
     files::put_in_place(output, &original, input.mode())?;
     Ok(Written {
         digest: note::hex(&note::digest(&original)),

@@ -9,6 +9,7 @@ use memchr::memmem;
 
 use crate::emit::note::{self, Claims};
 use crate::error::Error;
+use crate::inspect::linkage;
 
 /// The section with the bytes that were changed in place.
 pub const UNDO: &str = ".procsys.undo";
@@ -43,6 +44,13 @@ pub struct Patched<'a> {
 /// Whether the file holds a note of procsys, in whatever state.
 pub fn is_patched(bytes: &[u8]) -> bool {
     section(bytes, note::SECTION).is_some() || by_owner(bytes).is_some()
+}
+
+/// What is said of a file that holds none: a copy that was cut short has lost it, since
+/// it stands at the end.
+pub fn not_patched(bytes: &[u8]) -> Error {
+    let error = linkage::read(bytes).err();
+    error.unwrap_or_else(|| Error::Input("not patched by procsys-patch".into()))
 }
 
 /// Where the note's text starts, by its owner and type.

@@ -90,7 +90,7 @@ enum Stop {
 /// [`Error::Input`] when the file isn't patched, or by another version.
 pub fn verify(bytes: &[u8], original: Option<&[u8]>) -> Result<Verdict, Error> {
     if !read::is_patched(bytes) {
-        return Err(Error::Input("not patched by procsys-patch".into()));
+        return Err(read::not_patched(bytes));
     }
     let repaired = locator::repaired(bytes);
     let by_repair = repaired.as_deref().and_then(|repaired| compare(repaired, bytes).ok());
