@@ -376,12 +376,14 @@ fn wrong_use_is_one_line() {
     let place = Place::new();
     let input = place.compile("p", &bare(PATH, "", ""), BARE);
     let output = place.path("out");
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 10] = [
         (&[], "no redirect is given"),
         (&["--redirect", "/proc/sys=/run/procsys"], "the new prefix has 12 bytes, the old one 9"),
         (&["--redirect", "/proc/sys"], "expected FROM=TO"),
         (&["--redirect", "/proc/sys=/run", "--emulate", "/a=1"], "takes redirects alone"),
         (&["--redirect", "/proc/sys=/run", "--profile", "gvisor"], "takes redirects alone"),
+        (&["--redirect", "/proc/sys=/run", "--with-preload", "/a"], "takes redirects alone"),
+        (&["--redirect", "/proc/sys=/run", "--state", "/a"], "takes redirects alone"),
         (
             &["--redirect", "/proc/sys=/run", "--redirect", "/proc/sys/kernel=/run"],
             "lies below another",
@@ -404,4 +406,7 @@ fn wrong_use_is_one_line() {
     let run = rewrite(&input, &output, &["--json", "--redirect", "/proc/sys=/run/longer"]);
     let error: Value = serde_json::from_slice(&run.stdout).expect("JSON");
     assert_eq!(error["error"]["kind"], "rules");
+    let forgotten = ["--redirect", "/proc/sys=/run", "--leave", "0x1", "--dry-run"];
+    let forgotten = [&[input.as_os_str()][..], &forgotten.map(str::as_ref)].concat();
+    assert_eq!(one_error(&patch(forgotten)), "--leave: expected --mode constants with it");
 }

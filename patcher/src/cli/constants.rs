@@ -44,7 +44,9 @@ fn rewrite(
     let start = Instant::now();
     if !choice.profiles.is_empty()
         || !choice.emulations.is_empty()
+        || choice.state.is_some()
         || matches.get_flag("every-call")
+        || matches.contains_id("with-preload")
     {
         return Err(Error::Rules("--mode constants takes redirects alone".into()));
     }

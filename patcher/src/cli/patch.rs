@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use super::outcome::{self, Done};
 use super::{constants, many};
 use crate::doors::library_path;
+use crate::error::Error;
 use crate::patch::{Options, Watcher, patch};
 use crate::rules::{Choice, Set, gather};
 
@@ -113,6 +114,11 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     let is_json = matches.get_flag("json");
     if matches.get_one::<String>("mode").is_some_and(|mode| mode == "constants") {
         return constants::run(matches, &inputs, &choice(matches));
+    }
+    // Who forgot the mode may want nothing injected.
+    if matches.contains_id("leave") {
+        let error = Error::Rules("--leave: expected --mode constants with it".into());
+        return outcome::failed(Path::new(""), &error, is_json);
     }
     let set = match gather(&choice(matches)) {
         Ok(set) => set,
