@@ -75,13 +75,25 @@ impl Input {
     /// # Errors
     /// [`Error::Io`] when both are the same file.
     pub fn refuse_same(&self, input: &Path, output: &Path) -> Result<(), Error> {
-        let own = (self.metadata.dev(), self.metadata.ino());
-        if std::fs::metadata(output).is_ok_and(|m| (m.dev(), m.ino()) == own) {
-            let (output, input) = (output.display(), input.display());
-            return Err(Error::Io(format!("{output}: output equals input {input}")));
-        }
-        Ok(())
+        refuse(&self.metadata, input, output)
     }
+}
+
+/// Refuses an output that is a file of rules, as an input is refused.
+///
+/// # Errors
+/// [`Error::Io`] when both are the same file.
+pub fn refuse_same(rules: &Path, output: &Path) -> Result<(), Error> {
+    let own = std::fs::metadata(rules).map_err(|e| failed(rules, &e))?;
+    refuse(&own, rules, output)
+}
+
+fn refuse(own: &Metadata, input: &Path, output: &Path) -> Result<(), Error> {
+    if std::fs::metadata(output).is_ok_and(|m| (m.dev(), m.ino()) == (own.dev(), own.ino())) {
+        let (output, input) = (output.display(), input.display());
+        return Err(Error::Io(format!("{output}: output equals input {input}")));
+    }
+    Ok(())
 }
 
 /// An error of the operating system, with the path and without its number.

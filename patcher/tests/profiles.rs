@@ -57,3 +57,29 @@ fn an_unknown_name_is_an_error() {
     let said = one_error(&patch(["profiles", "gvizor"]));
     assert!(said.starts_with("profile `gvizor`: expected one of gvisor"), "{said}");
 }
+
+/// A table that only the larger library takes is said to be one, and no table is
+/// written over the rules that it is made of.
+#[test]
+fn compile_says_who_takes_the_table() {
+    let place = Place::new();
+    let table = place.path("table");
+    let into = ["compile".as_ref(), "-o".as_ref(), table.as_os_str(), "--json".as_ref()];
+    for (profile, warns) in [("gvisor", false), ("kubelet", true)] {
+        let run = patch([&into[..], &["--profile".as_ref(), profile.as_ref()]].concat());
+        let report: Value = serde_json::from_str(&success(&run)).expect("it is JSON");
+        let length = fs::metadata(&table).expect("it was written").len();
+        assert_eq!(report["bytes"], length);
+        assert!(report["rules"].as_u64().is_some_and(|n| n > 0), "{report}");
+        let said = String::from_utf8_lossy(&run.stderr);
+        let warning = "warning: rule `kmsg`: only libprocsys-whole.so takes this table";
+        assert_eq!(said.contains(warning), warns, "{said}");
+        assert_eq!(said.is_empty(), !warns, "{said}");
+    }
+    let text = b"[[rule]]\nname = \"a\"\naction = \"redirect\"\nfrom = \"/a\"\nto = \"/b\"\n";
+    let rules = place.write("site.toml", text);
+    let onto = ["compile".as_ref(), "-o".as_ref(), rules.as_os_str(), "--rules".as_ref()];
+    let said = one_error(&patch([&onto[..], &[rules.as_os_str()]].concat()));
+    assert!(said.contains("output equals input"), "{said}");
+    assert_eq!(fs::read(&rules).expect("it is there"), text);
+}

@@ -52,11 +52,15 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
 
 /// Writes the table. How many rules it has, and how many bytes.
 fn compile(matches: &ArgMatches, output: &Path) -> Result<(usize, usize), Error> {
-    let set = gather(&patch::choice(matches))?;
+    let choice = patch::choice(matches);
+    let set = gather(&choice)?;
+    choice.files.iter().try_for_each(|file| files::refuse_same(file, output))?;
     let table = procsys_rules::Table::new(&set.table).expect("just compiled");
     if let Some(rule) = table.first_for_whole() {
         let name = String::from_utf8_lossy(rule.name());
-        eprintln!("procsys-patch: rule `{name}`: only libprocsys-whole.so takes this table");
+        eprintln!(
+            "procsys-patch: warning: rule `{name}`: only libprocsys-whole.so takes this table"
+        );
     }
     files::put_in_place(output, &set.table, 0o644)?;
     Ok((set.rules.len(), set.table.len()))
