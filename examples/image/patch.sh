@@ -31,8 +31,11 @@ work=$(mktemp -d "$(dirname "$output")/.patch.XXXXXX") || exit 2
 trap 'rm -rf "$work"' EXIT
 trap 'exit 2' HUP INT TERM
 
-"$tool" "$input" -o "$work/file" "$@"
-"$tool" verify "$work/file" --original "$input" >/dev/null || exit 2
+"$tool" "$input" -o "$work/file" "$@" || exit 2
+found=$("$tool" verify "$work/file" --original "$input") || {
+    echo "$found" >&2
+    exit 2
+}
 digest=$(sha256sum "$work/file")
 digest=${digest%% *}
 if [ -n "$expected" ] && [ "$digest" != "$expected" ]; then

@@ -86,13 +86,19 @@ fn only_the_digest_that_was_agreed_on_passes() {
     assert_eq!(fs::read_to_string(place.path("output")).ok().as_deref(), Some("old"));
     assert_eq!(place.names(), ["output", "right"]);
     // What the patcher refuses comes through as its error.
-    let dynamic = Command::new("sh")
-        .arg(example("patch.sh"))
-        .args(["/bin/ls".as_ref(), place.path("ls").as_os_str()])
-        .env("PROCSYS_PATCH", PATCHER)
-        .output();
-    let said = one_error(&dynamic.expect("sh is there"));
+    let with = |tool: &str, input: &Path| {
+        let mut run = Command::new("sh");
+        run.arg(example("patch.sh")).arg(input).arg(place.path("ls")).env("PROCSYS_PATCH", tool);
+        run.output().expect("sh is there")
+    };
+    let said = one_error(&with(PATCHER, Path::new("/bin/ls")));
     assert!(said.contains("dynamic executable"), "{said}");
+    // So does what verify finds: a patched input is no original.
+    let patched = with(PATCHER, &place.path("right"));
+    let said = String::from_utf8_lossy(&patched.stderr);
+    assert!(said.contains("the file given as original differs"), "{said}");
+    let no_tool = with("/nowhere/procsys-patch", &busybox());
+    assert_eq!([patched, no_tool].map(|run| run.status.code()), [Some(2); 2]);
     assert_eq!(place.names(), ["output", "right"]);
 }
 
