@@ -60,6 +60,12 @@ fn name_of(text: &[u8]) -> &[u8] {
     text.split(|&b| b == b'=').next().unwrap_or_default()
 }
 
+/// Whether it is called as ours are: one word behind the prefix. Those that Kubernetes
+/// gives each container for a service called procsys have more (PROCSYS_SERVICE_HOST).
+fn is_ours(text: &[u8]) -> bool {
+    text.strip_prefix(PREFIX).is_some_and(|rest| !name_of(rest).contains(&b'_'))
+}
+
 fn is_separator(byte: &u8) -> bool {
     matches!(byte, b':' | b' ')
 }
@@ -77,9 +83,9 @@ impl Own {
         let mut own = Self { texts: [&[]; MOST], count: 0 };
         // SAFETY: the program's environment, before main.
         let all = unsafe { entries(list) };
-        for text in all.filter(|t| value_of(t, PRELOAD).is_some() || t.starts_with(PREFIX)) {
+        for text in all.filter(|t| value_of(t, PRELOAD).is_some() || is_ours(t)) {
             let Some(place) = own.texts.get_mut(own.count) else {
-                config::fail(b"more than seven variables PROCSYS_*", &[])
+                config::fail(b"more than 7 PROCSYS_*", &[])
             };
             *place = text;
             own.count += 1;

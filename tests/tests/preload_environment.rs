@@ -67,6 +67,25 @@ fn a_cleared_environment_is_completed() {
     assert_eq!(lines(&finish(command)), [expected[0], expected[2]]);
 }
 
+/// Kubernetes names variables after each service: of one that is called procsys they
+/// start as ours do, and are not.
+#[test]
+fn variables_of_a_service_called_procsys_are_not_ours() {
+    let folder = Folder::new("preload-service");
+    let program = travel(folder.path());
+    let mut command = preloaded(program.to_str().expect("text"), &["execve", ENV]);
+    command.env("PROCSYS_PROFILE", "gvisor");
+    for name in ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT"] {
+        command.env(format!("PROCSYS_{name}"), "80");
+    }
+    for name in ["", "_ADDR", "_PORT", "_PROTO"] {
+        command.env(format!("PROCSYS_PORT_80_TCP{name}"), "80");
+    }
+    let preload = format!("LD_PRELOAD={}", library().display());
+    let expected = [preload.as_str(), "ONLY=1", "PROCSYS_PORT=80", "PROCSYS_PROFILE=gvisor"];
+    assert_eq!(lines(&finish(command)), expected);
+}
+
 #[test]
 fn other_libraries_stay_and_nothing_is_doubled() {
     let folder = Folder::new("preload-others");
