@@ -110,7 +110,7 @@ fn libpathrs_takes_the_file_for_one_of_procfs_until_it_is_closed() {
     assert_eq!(container.value("fuse", sysctl), WANTED);
 }
 
-/// libpathrs itself, in place of its sequence: the crate from crates.io.
+/// libpathrs itself, in place of its sequence: the crate.
 #[test]
 fn libpathrs_itself_writes_the_sysctl() {
     let container = SystemContainer::new("safe-procfs-libpathrs");
