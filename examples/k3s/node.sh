@@ -6,7 +6,7 @@
 #   node.sh run      starts containerd and kubelet, with the manifests in $NODE/manifests
 #   node.sh status   what kubelet says of its pods, in one line each
 #   node.sh logs     the last lines of both logs
-#   node.sh stop     ends kubelet and containerd, and what they started
+#   node.sh stop     ends kubelet and containerd, and the containers
 #
 # STOCK   folder of the stock programs          (default /opt/node/stock)
 # NODE    folder for all that is made           (default /run/node)
@@ -41,6 +41,11 @@ build() {
     cp "$STOCK/ctr" "$NODE/bin/ctr"
 }
 
+# containers COMMAND...: a command of ctr's on what kubelet sees.
+containers() {
+    "$NODE/bin/ctr" --address "$socket" --namespace k8s.io "$@"
+}
+
 # configure FILE: a copy with the folder put in.
 configure() {
     sed "s#@NODE@#$NODE#g" "$here/$1" >"$NODE/$1"
@@ -63,7 +68,7 @@ run() {
         sleep 0.5
     done
     for archive in $IMAGES; do
-        ctr --address "$socket" --namespace k8s.io images import "$archive" >/dev/null
+        containers images import "$archive" >/dev/null
     done
     kubelet --config="$NODE/kubelet.yaml" --root-dir="$NODE/kubelet" --cert-dir="$NODE/pki" \
         --volume-plugin-dir="$NODE/plugins" --container-runtime=remote \
@@ -83,12 +88,28 @@ logs() {
     tail -n 20 "$NODE/kubelet.log" "$NODE/containerd.log"
 }
 
-stop() {
-    for program in kubelet containerd; do
-        ! is_up "$program" || kill "$(cat "$NODE/$program.pid")"
-        rm -f "$NODE/$program.pid"
+# end NAME: ends the process of $NODE/NAME.pid, and waits for it some seconds.
+end() {
+    ! is_up "$1" || kill "$(cat "$NODE/$1.pid")"
+    left=10
+    while is_up "$1" && [ $left -gt 0 ]; do
+        left=$((left - 1))
+        sleep 0.5
     done
-    # The shims are not containerd's children; they hold the containers.
+    rm -f "$NODE/$1.pid"
+}
+
+stop() {
+    end kubelet
+    # Containers outlive kubelet, containerd and the shims.
+    if is_up containerd; then
+        # One may have ended by itself meanwhile.
+        for task in $(containers tasks list --quiet 2>/dev/null); do
+            containers tasks delete --force "$task" >/dev/null 2>&1 || true
+        done
+    fi
+    end containerd
+    # The shims are not containerd's children.
     for process in /proc/[0-9]*; do
         case $(readlink "$process/exe" 2>/dev/null) in
             "$NODE/bin/containerd-shim-runc-v2") kill "${process#/proc/}" ;;

@@ -46,6 +46,8 @@ fn the_example_is_followed() {
         "{}",
         shown()
     );
+    assert_eq!(value(&record, "containers"), "2", "{}", shown());
+    assert_eq!(value(&record, "left"), "0", "{}", shown());
     assert!(value(&record, "stopped").contains("containerd is not up"), "{}", shown());
     assert_eq!(value(&record, "undone"), "the same", "{}", shown());
 }

@@ -20,8 +20,16 @@ until "$example/node.sh" status | grep -q Running || [ $left = 0 ]; do
 done
 echo "@stage status $("$example/node.sh" status)"
 cp $NODE/kubelet.log $NODE/containerd.log "$1/"
+# Processes of the pod's two containers, by their commands.
+containers() {
+    for process in /proc/[0-9]*/cmdline; do
+        tr '\0' ' ' <"$process" 2>/dev/null && echo
+    done | grep -c '[w]hile :\|/[p]ause'
+}
+echo "@stage containers $(containers)"
 "$example/node.sh" stop
 sleep 2
+echo "@stage left $(containers)"
 echo "@stage stopped $("$example/node.sh" status 2>&1)"
 "$2" revert $NODE/bin/runc -o $NODE/runc >/dev/null
 cmp $NODE/runc "$STOCK/runc" && echo "@stage undone the same"
