@@ -25,7 +25,9 @@ preload:
 fixtures:
 	tests/fixtures/build.sh
 
-demo: build fixtures
+# The seed of it all, with no more fixtures than it takes.
+demo: build
+	tests/fixtures/build.sh rootfs runsc-20240729 runc-current
 	tests/demo.sh
 
 # Everything.
