@@ -3,7 +3,8 @@
 # over procfs, no ptrace, no helper process.
 #
 #   node.sh build    patches kubelet, containerd, its shim and runc of $STOCK into $NODE/bin
-#   node.sh run      starts containerd and kubelet, with the manifests in $NODE/manifests
+#   node.sh run      starts containerd and kubelet, with the manifests in $NODE/manifests,
+#                    and again when one ends by itself
 #   node.sh status   what kubelet says of its pods, in one line each
 #   node.sh logs     the last lines of both logs
 #   node.sh stop     ends kubelet and containerd, and the containers
@@ -46,6 +47,25 @@ containers() {
     "$NODE/bin/ctr" --address "$socket" --namespace k8s.io "$@"
 }
 
+# keep NAME COMMAND...: runs it, and again when it ends by itself, as a service manager
+# would: kubelet leaves some errors of its start to one.
+keep() {
+    name=$1
+    shift
+    (
+        trap 'kill "$program" || true; wait "$program" || true; exit 0' TERM
+        while :; do
+            "$@" &
+            program=$!
+            code=0
+            wait "$program" || code=$?
+            echo "node.sh: $name has ended with $code, and is started again"
+            sleep 1
+        done
+    ) </dev/null >>"$NODE/$name.log" 2>&1 &
+    echo $! >"$NODE/$name.pid"
+}
+
 # configure FILE: a copy with the folder put in.
 configure() {
     sed "s#@NODE@#$NODE#g" "$here/$1" >"$NODE/$1"
@@ -59,28 +79,31 @@ run() {
     configure kubelet.yaml
     PATH=$NODE/bin:/usr/sbin:/usr/bin:/sbin:/bin
     export PATH
-    containerd --config "$NODE/containerd.toml" >>"$NODE/containerd.log" 2>&1 &
-    echo $! >"$NODE/containerd.pid"
+    keep containerd containerd --config "$NODE/containerd.toml"
     left=120
     until ctr --address "$socket" version >/dev/null 2>&1; do
         left=$((left - 1))
-        [ $left -gt 0 ] || die "containerd does not answer: see $NODE/containerd.log"
+        [ $left -gt 0 ] || {
+            end containerd
+            die "containerd does not answer: see $NODE/containerd.log"
+        }
         sleep 0.5
     done
     for archive in $IMAGES; do
         containers images import "$archive" >/dev/null
     done
-    kubelet --config="$NODE/kubelet.yaml" --root-dir="$NODE/kubelet" --cert-dir="$NODE/pki" \
+    keep kubelet kubelet --config="$NODE/kubelet.yaml" --root-dir="$NODE/kubelet" --cert-dir="$NODE/pki" \
         --volume-plugin-dir="$NODE/plugins" --container-runtime=remote \
-        --container-runtime-endpoint="unix://$socket" >>"$NODE/kubelet.log" 2>&1 &
-    echo $! >"$NODE/kubelet.pid"
+        --container-runtime-endpoint="unix://$socket"
 }
 
 status() {
     is_up containerd || die "containerd is not up: see $NODE/containerd.log"
     is_up kubelet || die "kubelet is not up: see $NODE/kubelet.log"
     # Pods, each cut out by its name and its phase.
-    wget -q -O - http://127.0.0.1:10255/pods | sed 's/{"metadata":{"name":/\n/g' |
+    pods=$(wget -q -O - http://127.0.0.1:10255/pods) ||
+        die "kubelet does not answer: see $NODE/kubelet.log"
+    echo "$pods" | sed 's/{"metadata":{"name":/\n/g' |
         sed -n 's/^"\([^"]*\)".*"phase":"\([^"]*\)".*"restartCount":\([0-9]*\).*/\1 \2, restarted \3 times/p'
 }
 

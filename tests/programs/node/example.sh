@@ -13,12 +13,24 @@ example=$1/k3s
 mkdir -p $NODE/manifests
 cp "$example/pod.yaml" $NODE/manifests/
 "$example/node.sh" run || exit 1
-left=60
-until "$example/node.sh" status | grep -q Running || [ $left = 0 ]; do
-    left=$((left - 1))
+# running STAGE: waits for the pod, and says what is told of it.
+running() {
+    left=60
+    until "$example/node.sh" status | grep -q Running || [ $left = 0 ]; do
+        left=$((left - 1))
+        sleep 1
+    done
+    echo "@stage $1 $("$example/node.sh" status)"
+}
+running status
+for process in /proc/[0-9]*; do
+    [ "$(readlink "$process/exe")" != $NODE/bin/kubelet ] || kill -KILL "${process#/proc/}"
+done
+until grep -q 'has ended with 137' $NODE/kubelet.log; do
     sleep 1
 done
-echo "@stage status $("$example/node.sh" status)"
+running again
+echo "@stage ended $(grep -h 'has ended with\|^F[0-9]\{4\} ' $NODE/kubelet.log $NODE/containerd.log | tr '\n' '|')"
 cp $NODE/kubelet.log $NODE/containerd.log "$1/"
 # Processes of the pod's two containers, by their commands.
 containers() {
