@@ -205,7 +205,7 @@ fn is_there() -> bool {
     let Some(entry) = kept().next().and_then(|text| value_of(text, PRELOAD)) else { return false };
     // The entry is followed by NUL, as all kept texts are.
     let path = entry.as_ptr() as usize;
-    !entry.contains(&b'/') || Raw.call(nr::FACCESSAT, [AT_FDCWD, path, 0, 0, 0, 0]) == 0
+    !libc::has(entry, b'/') || Raw.call(nr::FACCESSAT, [AT_FDCWD, path, 0, 0, 0, 0]) == 0
 }
 
 /// Runs `f` with the environment `list`, completed by what is missing of ours.

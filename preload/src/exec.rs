@@ -8,7 +8,7 @@ use core::sync::atomic::AtomicUsize;
 use procsys_hook::Call;
 
 use crate::engine;
-use crate::libc::{bytes, environment, errno, set_errno};
+use crate::libc::{bytes, environment, errno, has, set_errno};
 use crate::next::{self, Next, next};
 use crate::{environment as travel, function, pool};
 
@@ -142,7 +142,7 @@ impl Program {
         let path = call.args[0];
         let is_searched = matches!(self.kind, Kind::Searched | Kind::SearchedSpawn);
         // SAFETY: libc reads the text too; a bad pointer ends the program there.
-        if is_searched && (path == 0 || !unsafe { bytes(path as *const u8) }.contains(&b'/')) {
+        if is_searched && (path == 0 || !has(unsafe { bytes(path as *const u8) }, b'/')) {
             call.nr = NO_CALL;
         }
         call

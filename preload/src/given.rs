@@ -154,7 +154,7 @@ fn shared(name: *const u8, path: &mut [u8; 300]) -> Option<()> {
     let name = unsafe { crate::libc::bytes(name) };
     let slashes = name.iter().take_while(|&&b| b == b'/').count();
     let name = name.get(slashes..).unwrap_or_default();
-    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.len() > 255 {
+    if matches!(name, b"" | b"." | b"..") || crate::libc::has(name, b'/') || name.len() > 255 {
         return None;
     }
     path.iter_mut().zip(FOLDER.iter().chain(name)).for_each(|(to, from)| *to = *from);

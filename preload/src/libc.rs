@@ -75,6 +75,12 @@ pub(crate) fn environment() -> *const *const u8 {
     unsafe { (&raw const environ).read() }
 }
 
+/// Whether a byte is in a text.
+#[allow(clippy::manual_contains)] // Core's takes 200 bytes.
+pub(crate) fn has(text: &[u8], byte: u8) -> bool {
+    text.iter().any(|&b| b == byte)
+}
+
 /// The bytes of a text of the program's, without the NUL.
 ///
 /// # Safety

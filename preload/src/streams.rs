@@ -16,7 +16,7 @@ const O_DIRECTORY_CLOEXEC: usize = 0o2_200_000;
 
 /// The flags of open(2) that a mode of fopen(3) means.
 fn flags(mode: &[u8]) -> usize {
-    let has = |byte| mode.contains(&byte);
+    let has = |byte| libc::has(mode, byte);
     let access = match mode.first() {
         _ if has(b'+') => 0o2,
         Some(b'r') => 0,
