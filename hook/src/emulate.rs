@@ -72,10 +72,21 @@ const F_SEAL_SEAL: usize = 1;
 pub(crate) fn marked(kernel: &impl Kernel, fd: usize) -> Option<Mark> {
     let stat = stat::of_fd(kernel, fd)?;
     let mark = Mark::from_mode(stat::mode(&stat))?;
-    let seals = usize::try_from(kernel.call(nr::FCNTL, [fd, F_GET_SEALS, 0, 0, 0, 0])).ok()?;
-    let sealed =
-        if mark.accepts_writes { seals & F_SEAL_SEAL == 0 } else { seals & SEALED == SEALED };
+    let seals = kernel.call(nr::FCNTL, [fd, F_GET_SEALS, 0, 0, 0, 0]);
+    let sealed = if seals == -isize::from(errno::EBADF) {
+        is_memory_file(kernel, &stat)
+    } else {
+        let seals = usize::try_from(seals).ok()?;
+        if mark.accepts_writes { seals & F_SEAL_SEAL == 0 } else { seals & SEALED == SEALED }
+    };
     sealed.then_some(mark)
+}
+
+/// Whether a file is on the file system of memory files, which is mounted nowhere: a
+/// descriptor that was opened with `O_PATH` does not tell its seals.
+fn is_memory_file(kernel: &impl Kernel, stat: &stat::Stat) -> bool {
+    let own = memory_file(kernel, true).ok().and_then(|own| stat::of_fd(kernel, own.number));
+    own.is_some_and(|own| stat::dev(&own) == stat::dev(stat))
 }
 
 /// Corrects a successful answer about a descriptor of an emulated file. Whether
@@ -95,12 +106,11 @@ pub(crate) fn correct(kernel: &impl Kernel, table: Table<'_>, call: &Call) -> bo
     tell(kernel, call, shape.question, Facts::file(mark.file, permissions)).is_ok()
 }
 
-/// As [`marked`], for a path such as /proc/self/fd/N. It is opened only if it
-/// leads to a regular file with a mark's mode: opening has no effect on that.
+/// As [`marked`], for a path such as /proc/self/fd/N. What it leads to may be somebody
+/// else's, or be another file by now, so it is not opened but with `O_PATH`: no waiting
+/// for a FIFO's other end, no device that starts.
 fn marked_by_path(kernel: &impl Kernel, dirfd: usize, path: usize) -> Option<Mark> {
-    let stat = stat::of_path_at(kernel, dirfd, path, 0)?;
-    Mark::from_mode(stat::mode(&stat))?;
-    let opened = Fd::open(kernel, dirfd, path, 0).ok()?;
+    let opened = Fd::open(kernel, dirfd, path, O_PATH).ok()?;
     marked(kernel, opened.number)
 }
 
@@ -255,19 +265,12 @@ fn open(
     if let Some(fd) = is_kept.then(again).flatten() {
         return Ok(fd as isize);
     }
-    let fd = memory_file(kernel, flags & O_CLOEXEC != 0)?;
-    match fill(kernel, rule, scratch, fd, Opened { is_emptied, is_read_only }) {
-        Ok(()) => {
-            if is_kept {
-                kept::keep(kernel, rule.index, fd);
-            }
-            Ok(fd as isize)
-        }
-        Err(errno) => {
-            kernel.call(nr::CLOSE, [fd, 0, 0, 0, 0, 0]);
-            Err(errno)
-        }
+    let file = memory_file(kernel, flags & O_CLOEXEC != 0)?;
+    fill(kernel, rule, scratch, file.number, Opened { is_emptied, is_read_only })?;
+    if is_kept {
+        kept::keep(kernel, rule.index, file.number);
     }
+    Ok(file.give())
 }
 
 /// How a file is opened.
@@ -284,7 +287,7 @@ pub(crate) fn failed(result: isize) -> u8 {
 
 /// A new memory file that takes seals, never executable where the kernel knows
 /// how to say so (memfd_create(2); MFD_NOEXEC_SEAL since Linux 6.3).
-fn memory_file(kernel: &impl Kernel, close_on_exec: bool) -> Result<usize, u8> {
+pub(crate) fn memory_file<K: Kernel>(kernel: &K, close_on_exec: bool) -> Result<Fd<'_, K>, u8> {
     const MFD_CLOEXEC: usize = 1;
     const MFD_ALLOW_SEALING: usize = 2;
     const MFD_NOEXEC_SEAL: usize = 8;
@@ -294,7 +297,7 @@ fn memory_file(kernel: &impl Kernel, close_on_exec: bool) -> Result<usize, u8> {
     if fd == -isize::from(errno::EINVAL) {
         fd = kernel.call(nr::MEMFD_CREATE, [name, flags, 0, 0, 0, 0]);
     }
-    usize::try_from(fd).map_err(|_| failed(fd))
+    Fd::from_result(kernel, fd).map_err(failed)
 }
 
 /// Gives a memory file its contents, its mark and its seals. The descriptor of a

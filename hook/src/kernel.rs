@@ -138,7 +138,6 @@ impl<'k, K: Kernel> Fd<'k, K> {
     }
 
     /// Hands the descriptor over to the program.
-    #[cfg(feature = "whole")]
     pub(crate) fn give(self) -> isize {
         let number = self.number as isize;
         core::mem::forget(self);

@@ -88,16 +88,7 @@ pub(crate) fn of_path(
     flags: usize,
 ) -> Option<Stat> {
     debug_assert!(path.contains(&0));
-    of_path_at(kernel, dirfd, path.as_ptr() as usize, flags)
-}
-
-/// Asks about the path at this address.
-pub(crate) fn of_path_at(
-    kernel: &impl Kernel,
-    dirfd: usize,
-    path: usize,
-    flags: usize,
-) -> Option<Stat> {
+    let path = path.as_ptr() as usize;
     let mut stat: Stat = [0; 144];
     let buffer = stat.as_mut_ptr() as usize;
     let result = kernel.call(nr::NEWFSTATAT, [dirfd, path, buffer, flags, 0, 0]);

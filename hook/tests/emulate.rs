@@ -67,6 +67,37 @@ fn questions_through_proc_self_fd() {
     assert_eq!(p.statfs(137, path.as_ptr() as usize), Ok(PROC_SUPER_MAGIC));
 }
 
+/// A descriptor opened with O_PATH through that path tells the same.
+#[test]
+fn questions_by_a_path_descriptor() {
+    for path in [CAP, PORT, CGROUP] {
+        let p = Program::new();
+        let fd = p.open(path, 0);
+        let only_path = p.open(&format!("/proc/self/fd/{fd}"), O_PATH);
+        assert_eq!(p.every_fstat(only_path as usize), p.every_fstat(fd as usize), "{path}");
+    }
+    // One of a file that only has the mode is no emulated file's.
+    let p = Program::new();
+    p.kernel.tree.borrow_mut().add("/file", tree::Body::File(vec![]), 0o101_444);
+    assert_eq!(p.every_fstat(p.open("/file", O_PATH) as usize).mode, 0o101_444);
+}
+
+/// A question opens no file of the program's: it could be a FIFO by then, or a device.
+#[test]
+fn questions_open_nothing() {
+    let p = Program::new();
+    let fd = p.open(CAP, 0);
+    p.kernel.tree.borrow_mut().add("/file", tree::Body::File(vec![]), 0o101_444);
+    for path in ["/file".to_owned(), format!("/proc/self/fd/{fd}")] {
+        p.asked();
+        assert!(p.old_stat(4, &path).is_ok() && p.statx(AT_FDCWD, &path, 0).is_ok());
+        let text = std::ffi::CString::new(path.clone()).expect("no NUL");
+        assert!(p.statfs(137, text.as_ptr() as usize).is_ok());
+        let opened = |m: &kernel::Made| m.nr == 257 && m.args[2] & O_PATH == 0;
+        assert!(!p.asked().iter().any(opened), "{path} was opened");
+    }
+}
+
 /// Every way to open it.
 #[test]
 fn open_by_every_call() {

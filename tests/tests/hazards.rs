@@ -206,6 +206,7 @@ hazards! {
     left_at_each_step: "left_at_each_step.c",
     left_early: "left_early.c",
     mappings: "mappings.c",
+    marked_mode: "marked_mode.c",
     neighbours: "neighbours.c",
     no_stack: "no_stack.c",
     odd_numbers: "odd_numbers.c",

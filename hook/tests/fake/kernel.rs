@@ -1,7 +1,7 @@
 //! The system calls.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use procsys_hook::{Kept, Kernel};
 
@@ -10,7 +10,7 @@ use super::tree::{Body, Found, MEMORY_FILES, NAMESPACES, PROC, Place, Tree};
 use super::views::Facts;
 use super::{
     AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, EACCES, EBADF, EEXIST, EINVAL, ELOOP, ENOENT,
-    ENOTDIR, EPERM, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, PROC_SUPER_MAGIC,
+    ENOTDIR, EPERM, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, PROC_SUPER_MAGIC,
 };
 
 /// A call that the hook made, and the kernel's answer.
@@ -25,6 +25,8 @@ pub(crate) struct FakeKernel {
     pub(crate) memory: Memory,
     pub(crate) tree: RefCell<Tree>,
     pub(crate) descriptors: RefCell<BTreeMap<usize, Place>>,
+    /// Those that were opened with O_PATH.
+    path_only: RefCell<BTreeSet<usize>>,
     pub(crate) cwd: Cell<Place>,
     /// Files by the first address at which they are mapped.
     pub(crate) mapped: RefCell<BTreeMap<usize, Place>>,
@@ -61,6 +63,7 @@ impl FakeKernel {
             memory: Memory::default(),
             tree: RefCell::new(tree),
             descriptors: RefCell::default(),
+            path_only: RefCell::default(),
             cwd,
             mapped: RefCell::default(),
             has_map_files: Cell::new(true),
@@ -212,7 +215,14 @@ impl FakeKernel {
         match body {
             _ if flags & O_DIRECTORY != 0 && !is_directory => Err(ENOTDIR),
             Body::Symlink(_) if flags & O_PATH == 0 => Err(ELOOP),
-            _ => Ok(self.descriptor(place) as isize),
+            Body::Fifo if flags & (O_PATH | O_NONBLOCK) == 0 => panic!("waits for ever"),
+            _ => {
+                let fd = self.descriptor(place);
+                if flags & O_PATH != 0 {
+                    self.path_only.borrow_mut().insert(fd);
+                }
+                Ok(fd as isize)
+            }
         }
     }
 
@@ -274,6 +284,9 @@ impl FakeKernel {
 
     fn fcntl(&self, fd: usize, command: usize, value: usize) -> Result<isize, isize> {
         let place = self.start(fd)?;
+        if self.path_only.borrow().contains(&fd) {
+            return Err(EBADF);
+        }
         let mut tree = self.tree.borrow_mut();
         let seals = tree.nodes[place.node].seals.as_mut().ok_or(EINVAL)?;
         match command {
@@ -341,7 +354,10 @@ impl FakeKernel {
                 self.open(a, b, u64::from_le_bytes(flags) as usize)
             }
             9 => self.map(args[4]),
-            3 => self.descriptors.borrow_mut().remove(&a).map(|_| 0).ok_or(EBADF),
+            3 => {
+                self.path_only.borrow_mut().remove(&a);
+                self.descriptors.borrow_mut().remove(&a).map(|_| 0).ok_or(EBADF)
+            }
             4 => stat(self.facts(self.find(AT_FDCWD, a, 0)?), b),
             5 => stat(self.facts(self.start(a)?), b),
             6 => stat(self.facts(self.find(AT_FDCWD, a, AT_SYMLINK_NOFOLLOW)?), b),

@@ -39,6 +39,7 @@ pub(crate) const O_EXCL: usize = 0o200;
 pub(crate) const O_TRUNC: usize = 0o1000;
 pub(crate) const O_DIRECTORY: usize = 0o200_000;
 pub(crate) const O_NOFOLLOW: usize = 0o400_000;
+pub(crate) const O_NONBLOCK: usize = 0o4000;
 pub(crate) const O_CLOEXEC: usize = 0o2_000_000;
 pub(crate) const O_PATH: usize = 0o10_000_000;
 

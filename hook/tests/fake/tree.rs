@@ -15,6 +15,8 @@ pub(crate) enum Body {
     Descriptors,
     /// A timer that is never set.
     Timer,
+    /// A FIFO that nobody writes to.
+    Fifo,
 }
 
 pub(crate) struct Node {
