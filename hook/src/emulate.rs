@@ -17,7 +17,7 @@ use crate::kernel::{
 };
 use crate::memory::{self, PATH_MAX, Scratch};
 use crate::stat::Facts;
-use crate::{Call, kept, locate, report, stat};
+use crate::{Call, how, kept, locate, report, stat};
 #[cfg(feature = "whole")]
 use crate::{kmsg, sibling, state};
 
@@ -138,6 +138,9 @@ pub(crate) fn answer(
 ) -> Option<isize> {
     let shape = calls::shape(call.nr).filter(|s| s.question != Question::Other)?;
     let (dirfd, address) = locate::argument(&call.args, shape.paths[0]?)?;
+    if how::is_left_alone(kernel, call) {
+        return None;
+    }
     let concerned = |r: &Rule<'_>| r.kind() == Some(Kind::Emulate) && r.acts_on(error);
     if !table.rules().any(|r| concerned(&r)) {
         return None;
@@ -186,6 +189,7 @@ fn open_flags(kernel: &impl Kernel, call: &Call, question: Question) -> Option<u
         Question::Creat => Some(O_WRONLY | O_TRUNC),
         Question::OpenHow(how) => {
             let mut flags = [0; 8];
+            // As long and as readable as a structure has to be: see `how`.
             kernel.load(arg(how), &mut flags);
             Some(u64::from_le_bytes(flags) as usize)
         }

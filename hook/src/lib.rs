@@ -20,6 +20,7 @@
 
 mod condition;
 mod emulate;
+mod how;
 mod identity;
 mod kept;
 mod kernel;

@@ -48,7 +48,6 @@ pub fn readable(kernel: &impl Kernel, address: usize) -> bool {
 }
 
 /// Reads some bytes of the program's, fewer than a page. Whether they can be read.
-#[cfg(feature = "redirect")]
 pub(crate) fn read(kernel: &impl Kernel, address: usize, into: &mut [u8]) -> bool {
     let Some(last) = into.len().checked_sub(1).and_then(|len| address.checked_add(len)) else {
         return false;

@@ -1,6 +1,7 @@
 //! openat2(2) and statx(2): opening with limits on the way, and asking which
 //! mount a descriptor is on.
 
+use crate::how::{HOW_SIZE, How};
 use crate::kernel::{Fd, Kernel, nr};
 
 /// `RESOLVE_NO_XDEV` (include/uapi/linux/openat2.h).
@@ -11,11 +12,6 @@ pub(crate) const NO_MAGICLINKS: u64 = 0x02;
 pub(crate) const NO_SYMLINKS: u64 = 0x04;
 /// `RESOLVE_BENEATH` (same source).
 pub(crate) const BENEATH: u64 = 0x08;
-
-/// A `struct open_how`: flags, mode, resolve.
-pub(crate) type How = [u64; 3];
-/// Its length in bytes (`OPEN_HOW_SIZE_VER0`).
-pub(crate) const HOW_SIZE: usize = 24;
 
 /// Opens a path that ends in NUL. The error is the kernel's, negative.
 pub(crate) fn open<'k, K: Kernel>(

@@ -6,7 +6,7 @@ use procsys_rules::table::{Kind, Rule, Table};
 
 use crate::kernel::{AT_FDCWD, Kernel};
 use crate::memory::{self, PATH_MAX, Scratch};
-use crate::{Before, Call, identity, locate};
+use crate::{Before, Call, how, identity, locate};
 
 /// Replaces the path arguments that lie below a redirected prefix.
 pub(crate) fn apply(
@@ -16,6 +16,9 @@ pub(crate) fn apply(
     call: &Call,
 ) -> Before {
     let Some(shape) = calls::shape(call.nr) else { return Before::Pass };
+    if how::is_left_alone(kernel, call) {
+        return Before::Pass;
+    }
     let mut changed = *call;
     for (i, arg) in shape.paths.into_iter().enumerate() {
         let Some(arg) = arg else { continue };

@@ -30,10 +30,10 @@ pub(crate) use accepted::success;
 pub use start::start;
 pub(crate) use walk::procfs_root;
 
-use crate::Call;
 use crate::kernel::{Kernel, O_CLOEXEC, O_NOFOLLOW, O_PATH};
 use crate::memory::{self, Scratch};
-use crate::openat2::{BENEATH, HOW_SIZE, How, NO_MAGICLINKS, NO_XDEV};
+use crate::openat2::{BENEATH, NO_MAGICLINKS, NO_XDEV};
+use crate::{Call, how};
 use walk::Walked;
 
 /// Opens what a failed call of runc's asked for, if it is to be accepted. `None`
@@ -52,21 +52,8 @@ pub(crate) fn open(kernel: &impl Kernel, scratch: &mut Scratch, call: &Call) -> 
 /// `O_NOFOLLOW`, beneath the directory, on its mount, without magic links
 /// (filepath-securejoin 0.5.2, pathrs-lite/internal/procfs/procfs_lookup_linux.go:
 /// procfsLookupInRoot). Gives `O_CLOEXEC` if that was asked for.
-///
-/// The kernel has read the structure: it was answered with EXDEV, or opened.
 fn request(kernel: &impl Kernel, call: &Call) -> Option<usize> {
-    let [_, _, how, size, ..] = call.args;
-    if size < HOW_SIZE {
-        return None;
-    }
-    let mut bytes = [0; HOW_SIZE];
-    kernel.load(how, &mut bytes);
-    let field = |at: usize| {
-        let bytes = bytes.get(at..).and_then(|b| b.first_chunk()).copied();
-        u64::from_le_bytes(bytes.unwrap_or([0; 8]))
-    };
-    let how: How = [field(0), field(8), field(16)];
-    let [flags, mode, resolve] = how;
+    let [flags, mode, resolve] = how::given(kernel, call)?;
     let wanted = (O_PATH | O_NOFOLLOW) as u64;
     let is_safe = flags & !(O_CLOEXEC as u64) == wanted
         && mode == 0

@@ -98,6 +98,36 @@ fn questions_open_nothing() {
     }
 }
 
+/// openat2 with RESOLVE_IN_ROOT: no path of it means a file of the process's own root.
+#[test]
+fn a_root_of_the_callers_is_left_alone() {
+    let p = Program::new();
+    let openat2 = |at: usize, path: &std::ffi::CStr, resolve: u64| {
+        let how = [0, 0, resolve];
+        p.call(437, [at, path.as_ptr() as usize, how.as_ptr() as usize, 24, 0, 0])
+    };
+    let (root, proc) = (p.directory("/jail"), p.directory("/proc"));
+    let (whole, relative) = (c"/proc/sys/kernel/cap_last_cap", c"sys/kernel/cap_last_cap");
+    assert!(openat2(root, whole, 0) >= 0 && openat2(proc, relative, 0x0b) >= 0);
+    assert_eq!(openat2(root, whole, 0x10), ENOENT);
+    assert_eq!(openat2(proc, relative, 0x10), ENOENT);
+}
+
+/// A filter answers before the kernel looks at the structure.
+#[test]
+fn openat2_without_a_structure() {
+    let p = Program::new();
+    let path = c"/proc/sys/net/ipv4/ip_unprivileged_port_start".as_ptr() as usize;
+    let cut = p.kernel.memory.before_a_hole(&[0; 20]);
+    let good = [0u64; 3].as_ptr() as usize;
+    for (how, size) in [(0, 0), (0, 24), (64, 24), (cut, 24), (usize::MAX, 24), (good, 23)] {
+        let args = [AT_FDCWD, path, how, size, 0, 0];
+        assert_eq!(p.after(&procsys_hook::Call { nr: 437, args }, EPERM), EPERM, "{how:#x}");
+    }
+    let args = [AT_FDCWD, path, good, 24, 0, 0];
+    assert!(p.after(&procsys_hook::Call { nr: 437, args }, EPERM) >= 0);
+}
+
 /// Every way to open it.
 #[test]
 fn open_by_every_call() {

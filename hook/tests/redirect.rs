@@ -152,7 +152,9 @@ fn calls_with_two_paths() {
 fn every_call_with_a_path() {
     for shape in procsys_rules::calls::SHAPES {
         let p = program();
-        let mut args = [0; 6];
+        // openat2's third and fourth argument are looked at.
+        let how = [0u64; 3];
+        let mut args = [0, 0, how.as_ptr() as usize, 24, 0, 0];
         let positions: Vec<_> = shape.paths.iter().flatten().collect();
         for path in &positions {
             args[usize::from(path.path)] = c"/etc/x".as_ptr() as usize;
@@ -166,6 +168,28 @@ fn every_call_with_a_path() {
         let args = [c"/etc/x".as_ptr() as usize; 6];
         assert_eq!(p.before(&Call { nr, args }), Before::Pass, "{nr}");
     }
+}
+
+/// openat2 with RESOLVE_IN_ROOT: the path starts at the descriptor, also an absolute one,
+/// and the replaced one would start at the working directory.
+#[test]
+fn a_root_of_the_callers_is_left_alone() {
+    let p = program();
+    let (root, etc) = (p.directory("/"), c"/etc/x".as_ptr() as usize);
+    let openat2 = |at, path, how: usize, size| {
+        decided(&p, 437, [at, path, how, size, 0, 0], &[1]).map(|paths| paths[0].clone())
+    };
+    let relative = c"etc/x".as_ptr() as usize;
+    for (resolve, is_redirected) in [(0u64, true), (0x0f, true), (0x10, false), (0x1f, false)] {
+        let how = [0, 0, resolve];
+        let expected = is_redirected.then(|| "/e/x".to_owned());
+        for path in [etc, relative] {
+            assert_eq!(openat2(root, path, how.as_ptr() as usize, 24), expected, "{resolve:#x}");
+        }
+    }
+    // A structure that the kernel will refuse.
+    assert_eq!(openat2(root, etc, 64, 24), None);
+    assert_eq!(openat2(root, etc, [0u64; 3].as_ptr() as usize, 16), None);
 }
 
 /// A replacement that would not fit leaves the call as it is.

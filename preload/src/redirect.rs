@@ -149,8 +149,10 @@ fn start(address: usize) -> Option<usize> {
     if address == 0 { None } else { readable::end(address) }
 }
 
-/// What the path at `address` is to the redirects.
-fn meaning(address: usize) -> Meaning {
+/// What the path at `address`, of the call with this number, is to the redirects. Of
+/// openat2's, where a path starts is in a structure, which the hook looks at.
+fn meaning(nr: usize, address: usize) -> Meaning {
+    const OPENAT2: usize = 437;
     let count = COUNT.load(Ordering::Relaxed);
     let Some(list) = LIST.get().get(..count) else { return Meaning::Unknown };
     let Some(end) = start(address) else { return Meaning::Other };
@@ -162,7 +164,8 @@ fn meaning(address: usize) -> Meaning {
         if let Some(rest) = below(redirect.from, text) {
             let (rest, rest_len) = (rest.as_ptr(), rest.len());
             let new = Below { to: redirect.to, rest, rest_len };
-            return if new.len() <= PATH_MAX { Meaning::Below(new) } else { Meaning::Unknown };
+            let is_known = new.len() <= PATH_MAX && nr != OPENAT2;
+            return if is_known { Meaning::Below(new) } else { Meaning::Unknown };
         }
         if text.split(|&b| b == b'/').any(|component| component == redirect.last) {
             return Meaning::Unknown;
@@ -196,7 +199,7 @@ pub(crate) enum One {
 pub(crate) fn one(function: &Function, given: &[usize; 6]) -> Option<One> {
     let mut found = One::Other;
     for (position, directory) in function.paths() {
-        match (meaning(*given.get(position)?), &found) {
+        match (meaning(function.nr(), *given.get(position)?), &found) {
             (Meaning::Other, _) => {}
             (Meaning::Below(new), One::Other) => found = One::Below(position, directory, new),
             _ => return None,
@@ -216,7 +219,7 @@ pub(crate) fn meanings(call: &Call) -> Option<[Meaning; 6]> {
     let paths = filter::shape(call.nr)?.paths;
     for arg in paths.into_iter().flatten().map(|arg| usize::from(arg.path)) {
         if let (Some(place), Some(&address)) = (all.get_mut(arg), call.args.get(arg)) {
-            *place = meaning(address);
+            *place = meaning(call.nr, address);
             is_any |= !matches!(place, Meaning::Other);
         }
     }

@@ -210,6 +210,7 @@ hazards! {
     neighbours: "neighbours.c",
     no_stack: "no_stack.c",
     odd_numbers: "odd_numbers.c",
+    own_root: "own_root.c",
     path_edge: "path_edge.c",
     path_length: "path_length.c",
     red_zone: "red_zone.c",
