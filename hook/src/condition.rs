@@ -60,8 +60,9 @@ pub(crate) fn options(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&b| b == b',').filter(|o| !o.is_empty())
 }
 
-/// Whether an option, with or without a value, has one of these names.
+/// Whether an option, with or without a value, has one of these names; a name with a
+/// value stands for that very option.
 pub(crate) fn is_named(option: &[u8], names: &[u8]) -> bool {
     let name = option.split(|&b| b == b'=').next().unwrap_or_default();
-    options(names).any(|n| n == name)
+    options(names).any(|n| n == name || n == option)
 }

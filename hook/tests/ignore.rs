@@ -15,6 +15,10 @@ fn only_for_an_emulated_namespace() {
     for path in [CAP, PORT, "/proc/sys/kernel/hostname", "/proc"] {
         assert_eq!(setns(p.open(path, 0)), EINVAL, "{path}");
     }
+    // As a namespace of another kind it is refused, as Linux refuses the real file.
+    for (kind, expected) in [(0x0200_0000, 0), (0x4000_0000, EINVAL), (0x2000_0000, EINVAL)] {
+        assert_eq!(p.call(308, [again as usize, kind, 0, 0, 0, 0]), expected, "{kind:#x}");
+    }
     assert_eq!(setns(9999), EBADF);
     assert_eq!(setns(-1), EBADF);
     // A memory file of the program's own, whatever its mode.

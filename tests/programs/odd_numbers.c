@@ -1,5 +1,6 @@
 // Numbers that no call has, and numbers whose low bits look like one: the answer
-// is the kernel's, nothing is looked up by a cut-off number.
+// is the kernel's, nothing is looked up by a cut-off number, nor tried again for the
+// upper half of a register that the kernel does not look at.
 // #Build: glibc, pie, musl
 // #Expect: odd numbers answered
 #include "hazard.h"
@@ -17,5 +18,9 @@ int main(void) {
   if (raw(0x500000000 | SYS_getppid, 0, 0, 0, 0, 0, 0) != getppid()) die("getppid by its low bits");
   long fd = raw(0x500000000 | SYS_open, (long)"/dev/null", O_RDONLY, 0, 0, 0, 0);
   if (fd < 0) die("open by its low bits: %ld", fd);
+  // Of other arguments, too: this ends before it starts.
+  long range = raw(SYS_close_range, 50, 0x8000000000 | 5, 0, 0, 0, 0);
+  printf("close_range by its low bits: %ld\n", range);
+  if (range >= 0) die("close_range from 50 to 5 succeeded");
   puts("odd numbers answered");
 }

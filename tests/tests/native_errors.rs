@@ -93,6 +93,10 @@ const BROKEN: &[(&str, &str)] = &[
     ("/mounts/0", r#"{"destination":"/x","type":"bind","source":"/none","options":["bind"]}"#),
     ("/mounts/0", r#"{"destination":"/proc/x","type":"tmpfs","source":"tmpfs"}"#),
     ("/mounts/0", r#"{"destination":"/x","type":"tmpfs","source":"x","options":["size=none"]}"#),
+    (
+        "/mounts/0",
+        r#"{"destination":"/x","type":"tmpfs","source":"x","options":["nr_inodes=none"]}"#,
+    ),
     ("/linux/namespaces", r#"[{"type":"none"}]"#),
     ("/linux/namespaces", r#"[{"type":"pid"},{"type":"pid"}]"#),
     ("/linux/namespaces", r#"[{"type":"mount"},{"type":"pid","path":"/none"}]"#),

@@ -439,13 +439,8 @@ impl FakeKernel {
             307 => self.sendmmsg(b, c),
             165 => self.mount(c, args[4]),
             // As gVisor's: `last` is an int.
-            436 => {
-                if b > 0x7fff_ffff {
-                    Err(EINVAL)
-                } else {
-                    Ok(0)
-                }
-            }
+            436 if (b as i32) < 0 => Err(EINVAL),
+            436 => Ok(0),
             _ => panic!("call {nr} is not in the fake kernel"),
         }
     }
