@@ -11,7 +11,7 @@
 //! Where writes don't come here (door 1), where the directory can't be reached
 //! (after pivot_root), or could be another
 //! user's doing, the file is an ordinary memory file: writes succeed and are gone
-//! with the descriptor.
+//! with the descriptor. So are they where that comes to be after the open.
 //!
 //! No symbolic link is followed on the way. Every directory on it must be root's
 //! or the caller's, and writable by others only with the sticky bit; the last one
@@ -24,7 +24,8 @@ use procsys_rules::{errno, path};
 use crate::Call;
 use crate::emulate;
 use crate::kernel::{
-    AT_FDCWD, Fd, Kernel, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_PATH, O_WRONLY, nr,
+    AT_FDCWD, Fd, Kernel, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_WRONLY,
+    nr,
 };
 use crate::memory;
 use crate::stat;
@@ -46,7 +47,9 @@ pub(crate) fn recall<'b>(
     let directory = directory(kernel, rule.state(), false)?;
     let mut name = [0; NAME];
     let name = file_name(rule.path(), b"", &mut name)?.as_ptr() as usize;
-    let file = Fd::open(kernel, directory.number, name, O_NOFOLLOW).ok()?;
+    // In a directory that others may write to (readers bear that) it can be a FIFO.
+    let flags = O_NOFOLLOW | O_NONBLOCK;
+    let file = Fd::open(kernel, directory.number, name, flags).ok()?;
     let stat = stat::of_fd(kernel, file.number)?;
     if !stat::is_regular(&stat) || !is_trusted(kernel, &stat, false) {
         return None;
@@ -93,6 +96,11 @@ pub(crate) fn write(
     if nanoseconds != TAG || emulate::marked(kernel, fd)?.file != FileKind::Proc {
         return None;
     }
+    // Anybody can make a memory file with all of our marks and hand it over, but not
+    // one that is the caller's. Who has changed users since is refused, as by procfs.
+    if !is_callers(kernel, &stat) {
+        return None;
+    }
     let rule = table
         .rules()
         .filter(|r| r.kind() == Some(Kind::Emulate) && r.write() == Write::Remember)
@@ -103,9 +111,34 @@ pub(crate) fn write(
     })
 }
 
+/// Makes the write to another file. The result is that of the call.
+fn write_to(kernel: &impl Kernel, file: usize, call: &Call) -> isize {
+    let mut args = call.args;
+    args[0] = file;
+    match kernel.call(call.nr, args) {
+        len if len > LONGEST as isize => -isize::from(errno::EINVAL),
+        result => result,
+    }
+}
+
+/// Makes the write to a file that is gone with it.
+fn forget(kernel: &impl Kernel, call: &Call) -> Result<isize, u8> {
+    let file = emulate::memory_file(kernel, true)?;
+    let written = write_to(kernel, file.number, call);
+    if written < 0 { Err(emulate::failed(written)) } else { Ok(written) }
+}
+
 /// Makes the write anew to a new file, and puts that in the old one's place.
+///
+/// A write behind the start has no effect on a sysctl (Linux, kernel/sysctl.c:
+/// proc_first_pos_non_zero_ignore), nor on this.
 fn remember(kernel: &impl Kernel, rule: Rule<'_>, call: &Call) -> Result<isize, u8> {
-    let directory = directory(kernel, rule.state(), true).ok_or(errno::EIO)?;
+    if call.nr == nr::PWRITE64 && call.args[3] != 0 {
+        return forget(kernel, call);
+    }
+    let Some(directory) = directory(kernel, rule.state(), true) else {
+        return forget(kernel, call);
+    };
     let (mut name, mut new) = ([0; NAME], [0; NAME]);
     let thread = kernel.call(nr::GETTID, [0; 6]) as usize;
     let name = file_name(rule.path(), b"", &mut name).ok_or(errno::ENAMETOOLONG)?;
@@ -115,12 +148,7 @@ fn remember(kernel: &impl Kernel, rule: Rule<'_>, call: &Call) -> Result<isize, 
     kernel.call(nr::UNLINKAT, [directory.number, new, 0, 0, 0, 0]);
     let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
     let file = Fd::create(kernel, directory.number, new, flags, 0o644).map_err(emulate::failed)?;
-    let mut args = call.args;
-    args[0] = file.number;
-    let written = match kernel.call(call.nr, args) {
-        len if len > LONGEST as isize => -isize::from(errno::EINVAL),
-        result => result,
-    };
+    let written = write_to(kernel, file.number, call);
     let result = if written < 0 {
         written
     } else {
@@ -161,11 +189,15 @@ fn is_trusted(kernel: &impl Kernel, stat: &stat::Stat, is_own: bool) -> bool {
     /// Of group and others: may write.
     const SHARED: u32 = 0o022;
     const STICKY: u32 = 0o1000;
-    let (owner, mode) = (stat::owner(stat), stat::mode(stat));
-    let caller = kernel.call(nr::GETEUID, [0; 6]);
-    let is_callers = isize::try_from(owner).is_ok_and(|owner| owner == caller);
+    let mode = stat::mode(stat);
     let is_shared = mode & SHARED != 0 && (mode & STICKY == 0 || is_own);
-    (is_callers || (owner == 0 && !is_own)) && !is_shared
+    (is_callers(kernel, stat) || (stat::owner(stat) == 0 && !is_own)) && !is_shared
+}
+
+/// Whether a file is the caller's.
+fn is_callers(kernel: &impl Kernel, stat: &stat::Stat) -> bool {
+    let caller = kernel.call(nr::GETEUID, [0; 6]);
+    isize::try_from(stat::owner(stat)).is_ok_and(|owner| owner == caller)
 }
 
 /// The name of the file that remembers what was written to `path`, ended by NUL:

@@ -125,6 +125,53 @@ fn without_the_directory() {
     assert_eq!(p.read(fd), "4", "as in any memory file");
 }
 
+/// A descriptor outlives the directory's reach (chroot, pivot_root).
+#[test]
+fn when_the_directory_is_lost() {
+    let p = program();
+    let fd = p.open(PANIC, O_WRONLY);
+    let run = p.kernel.tree.borrow().place("/run");
+    p.kernel.tree.borrow_mut().forget(run);
+    assert_eq!(write(&p, fd, "10"), 2, "forgotten");
+    assert_eq!(write(&p, fd, &"1".repeat(4096)), EINVAL);
+    let hole = p.kernel.memory.before_a_hole(b"1") + 1;
+    assert_eq!(p.call(1, [fd as usize, hole, 1, 0, 0, 0]), EFAULT);
+    assert_eq!(get(&p, PANIC), "0\n");
+}
+
+/// Who is another user by the time of the write is refused, as procfs refuses it.
+#[test]
+fn after_a_change_of_user() {
+    let p = program();
+    let fd = p.open(PANIC, O_WRONLY);
+    p.kernel.user.set(1000);
+    assert_eq!(write(&p, fd, "10"), EPERM);
+    p.kernel.user.set(0);
+    assert_eq!(get(&p, PANIC), "0\n");
+    assert_eq!(write(&p, fd, "10"), 2);
+}
+
+/// A memory file with all marks can be made by anybody and handed to the program.
+#[test]
+fn a_file_of_anothers() {
+    let p = program();
+    let fd = p.open(PANIC, O_WRONLY);
+    let node = p.kernel.descriptors.borrow()[&(fd as usize)].node;
+    p.kernel.tree.borrow_mut().nodes[node].owner = 1000;
+    assert_eq!(write(&p, fd, "10"), EPERM);
+    assert_eq!(get(&p, PANIC), "0\n");
+}
+
+/// What is written behind the start has no effect.
+#[test]
+fn a_write_behind_the_start() {
+    let p = program();
+    let fd = p.open(PANIC, O_WRONLY) as usize;
+    let pwrite = |text: &str, at| p.call(18, [fd, text.as_ptr() as usize, text.len(), at, 0, 0]);
+    assert_eq!((pwrite("10", 0), pwrite("7", 2)), (2, 1));
+    assert_eq!(get(&p, PANIC), "10\n");
+}
+
 /// At door 1 libc writes by calls of its own: they are forgotten, not refused, and
 /// what others wrote is read.
 #[test]
@@ -193,6 +240,7 @@ fn files_that_are_not_trusted() {
         ("another's", Body::File(b"6\n".to_vec()), 0o100_644, 1000),
         ("writable by all", Body::File(b"6\n".to_vec()), 0o100_666, 0),
         ("a directory", Body::Directory(Default::default()), 0o040_755, 0),
+        ("a FIFO", Body::Fifo, 0o010_644, 0),
     ] {
         let p = program();
         let mut tree = p.kernel.tree.borrow_mut();
