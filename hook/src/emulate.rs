@@ -320,6 +320,9 @@ fn fill(
         _ => contents(kernel, rule, scratch),
     };
     if !contents.is_empty() {
+        if !may_be_written(kernel, contents.len()) {
+            return Err(EFBIG);
+        }
         let args = [fd, contents.as_ptr() as usize, contents.len(), 0, 0, 0];
         let written = kernel.call(nr::PWRITE64, args);
         if written != contents.len() as isize {
@@ -344,6 +347,18 @@ fn fill(
         return state::attach(kernel, rule, fd);
     }
     Ok(())
+}
+
+/// What write(2) says of a file that is too large (include/uapi/asm-generic/errno-base.h).
+const EFBIG: u8 = 27;
+
+/// Whether a file may become as long as that: where it may not (RLIMIT_FSIZE), the write
+/// would end the program by SIGXFSZ.
+fn may_be_written(kernel: &impl Kernel, len: usize) -> bool {
+    const RLIMIT_FSIZE: usize = 1;
+    let mut limits = [usize::MAX; 2];
+    kernel.call(nr::GETRLIMIT, [RLIMIT_FSIZE, limits.as_mut_ptr() as usize, 0, 0, 0, 0]);
+    limits[0] >= len
 }
 
 /// Adds seals to a memory file.

@@ -48,6 +48,7 @@ pub mod nr {
     pub const UNAME: usize = 63;
     pub const FCNTL: usize = 72;
     pub const FCHMOD: usize = 91;
+    pub const GETRLIMIT: usize = 97;
     pub const GETEUID: usize = 107;
     pub const SIGALTSTACK: usize = 131;
     pub const FSTATFS: usize = 138;

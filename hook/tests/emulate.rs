@@ -338,6 +338,20 @@ fn failures_on_the_way() {
     }
 }
 
+/// A limit on the length of files is no reason to be killed for reading one.
+#[test]
+fn under_a_limit_of_file_lengths() {
+    let p = Program::new();
+    for (limit, expected) in [(0, Err(EFBIG)), (2, Err(EFBIG)), (3, Ok("40\n"))] {
+        p.kernel.file_limit.set(limit);
+        let contents = p.contents(AT_FDCWD, CAP);
+        assert_eq!(contents.as_deref().map_err(|e| *e), expected, "{limit}");
+    }
+    p.kernel.file_limit.set(0);
+    assert!(p.open(PORT, O_WRONLY | O_TRUNC) >= 0, "nothing is written to it");
+    assert!(p.stat(AT_FDCWD, CAP, 0).is_ok());
+}
+
 /// A file of the program's own that has the mark's mode is not an emulated one.
 #[test]
 fn a_file_with_the_same_mode_is_left_alone() {

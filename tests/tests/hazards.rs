@@ -189,6 +189,7 @@ hazards! {
     eintr: "eintr.c",
     exec_loop: "exec_loop.c",
     exec_over_threads: "exec_over_threads.c",
+    file_limit: "file_limit.c",
     fork_chain: "fork_chain.c",
     fork_storm: "fork_storm.c",
     fs_base: "fs_base.c",

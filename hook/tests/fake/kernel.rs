@@ -41,6 +41,8 @@ pub(crate) struct FakeKernel {
     pub(crate) knows_noexec: Cell<bool>,
     /// Fails the n-th call of this number from now on.
     pub(crate) failure: Cell<Option<(usize, isize)>>,
+    /// How long a file may become.
+    pub(crate) file_limit: Cell<usize>,
     /// While the hook runs.
     pub(crate) in_hook: Cell<bool>,
     /// As at door 2.
@@ -72,6 +74,7 @@ impl FakeKernel {
             create_errno: Cell::new(EPERM),
             knows_noexec: Cell::new(true),
             failure: Cell::new(None),
+            file_limit: Cell::new(usize::MAX),
             in_hook: Cell::new(false),
             sees_writes: Cell::new(true),
             user: Cell::new(0),
@@ -304,6 +307,7 @@ impl FakeKernel {
         let place = self.start(fd)?;
         let mut new = vec![0; len];
         self.memory.read(from, &mut new)?;
+        assert!(len == 0 || offset + len <= self.file_limit.get(), "killed by SIGXFSZ");
         let mut tree = self.tree.borrow_mut();
         let node = &mut tree.nodes[place.node];
         if node.seals.is_some_and(|s| s & 8 != 0) {
@@ -429,6 +433,11 @@ impl FakeKernel {
             14 if a == 99 => {
                 self.memory.read(b, &mut [0; 8])?;
                 Err(EINVAL)
+            }
+            // getrlimit
+            97 if a == 1 => {
+                let limits = [self.file_limit.get().to_le_bytes(), [0xff; 8]];
+                self.memory.write(b, limits.as_flattened()).map(|()| 0)
             }
             // getrandom
             318 => self.memory.write(a, &vec![0xa5; b]).map(|()| b as isize),

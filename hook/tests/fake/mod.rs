@@ -23,6 +23,7 @@ pub(crate) const ENOENT: isize = -2;
 pub(crate) const EBADF: isize = -9;
 pub(crate) const EACCES: isize = -13;
 pub(crate) const EFAULT: isize = -14;
+pub(crate) const EFBIG: isize = -27;
 pub(crate) const EEXIST: isize = -17;
 pub(crate) const ENOTDIR: isize = -20;
 pub(crate) const EINVAL: isize = -22;
