@@ -62,15 +62,20 @@ static AT_LOAD: extern "C" fn() = at_load;
 extern "C" fn at_load() {
     next::note_objects();
     let given = auxiliary::read();
-    let own = environment::Own::read(libc::environment());
-    if !given.is_secure && own.value(b"PROCSYS_DISABLE") != Some(b"1") {
-        start(&own, &given);
+    if !given.is_secure {
+        let own = environment::Own::read(libc::environment());
+        if own.value(b"PROCSYS_DISABLE") != Some(b"1") {
+            start(&own, &given);
+        }
     }
     IS_SETTLED.store(true, Ordering::Release);
 }
 
 /// Reads what is asked for, and does so from here on.
 fn start(own: &environment::Own, given: &auxiliary::Given) {
+    if own.are_too_many() {
+        fail(b"more than seven variables PROCSYS_*", &[]);
+    }
     let program = Program::new(given.headers);
     let patched = program.rules();
     let table = match (own.value(b"PROCSYS_RULES"), own.value(b"PROCSYS_PROFILE")) {

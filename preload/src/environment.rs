@@ -7,7 +7,7 @@ use procsys_hook::Kernel;
 
 use crate::early::Early;
 use crate::kernel::{Raw, nr};
-use crate::{config, libc, stack};
+use crate::{config, libc, readable, stack};
 
 const PRELOAD: &[u8] = b"LD_PRELOAD";
 const PREFIX: &[u8] = b"PROCSYS_";
@@ -25,6 +25,10 @@ const ROOM: usize = 4096;
 static TEXTS: Early<[u8; ROOM]> = Early::new([0; ROOM]);
 /// How many bytes of them there are; nothing is put back while it is 0.
 static LEN: AtomicUsize = AtomicUsize::new(0);
+
+/// The most bytes that a completed list takes of the caller's stack: some 16,000
+/// variables.
+const ON_STACK: usize = 1 << 17;
 
 /// Our variables as the program was started with them.
 pub(crate) struct Own {
@@ -51,6 +55,37 @@ unsafe fn entries<'a>(list: *const *const u8) -> impl Iterator<Item = &'a [u8]> 
     })
 }
 
+/// Whether a list and its texts are there to be read. What is not is the kernel's to
+/// answer (EFAULT), once it has looked at the path.
+fn is_readable(list: *const *const u8) -> bool {
+    // The last piece of memory that was found to be there.
+    let (mut start, mut end) = (0, 0);
+    let mut has = |at: usize| {
+        if !(start..end).contains(&at) {
+            let Some(found) = readable::end(at) else { return false };
+            (start, end) = (at, found);
+        }
+        true
+    };
+    let mut word = list as usize;
+    while has(word) && has(word.wrapping_add(size_of::<usize>() - 1)) {
+        // SAFETY: it is there.
+        let mut text = unsafe { (word as *const usize).read_unaligned() };
+        if text == 0 {
+            return true;
+        }
+        // SAFETY: as above.
+        while has(text) && unsafe { *(text as *const u8) } != 0 {
+            text = text.wrapping_add(1);
+        }
+        if !has(text) {
+            return false;
+        }
+        word = word.wrapping_add(size_of::<usize>());
+    }
+    list.is_null()
+}
+
 /// The value, if `text` is `NAME=value`.
 fn value_of<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     text.strip_prefix(name)?.strip_prefix(b"=")
@@ -63,7 +98,7 @@ fn name_of(text: &[u8]) -> &[u8] {
 /// Whether it is called as ours are: one word behind the prefix. Those that Kubernetes
 /// gives each container for a service called procsys have more (PROCSYS_SERVICE_HOST).
 fn is_ours(text: &[u8]) -> bool {
-    text.strip_prefix(PREFIX).is_some_and(|rest| !name_of(rest).contains(&b'_'))
+    text.strip_prefix(PREFIX).is_some_and(|rest| !libc::has(name_of(rest), b'_'))
 }
 
 fn is_separator(byte: &u8) -> bool {
@@ -84,13 +119,17 @@ impl Own {
         // SAFETY: the program's environment, before main.
         let all = unsafe { entries(list) };
         for text in all.filter(|t| value_of(t, PRELOAD).is_some() || is_ours(t)) {
-            let Some(place) = own.texts.get_mut(own.count) else {
-                config::fail(b"more than 7 PROCSYS_*", &[])
-            };
-            *place = text;
+            if let Some(place) = own.texts.get_mut(own.count) {
+                *place = text;
+            }
             own.count += 1;
         }
         own
+    }
+
+    /// Whether there are more than can be kept.
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.count > MOST
     }
 
     /// A variable's value; it is followed by NUL.
@@ -143,8 +182,12 @@ struct Completion {
 
 impl Completion {
     /// `None` where nothing is missing, or the library is disabled, or is not
-    /// there: after pivot_root, the programs of a container can't load it.
-    fn of(list: *const *const u8) -> Option<Self> {
+    /// there: after pivot_root, the programs of a container can't load it. A list that
+    /// would take more than `room` bytes stays as it is, too, which is said.
+    fn of(list: *const *const u8, room: usize) -> Option<Self> {
+        if !is_kept() || !is_readable(list) {
+            return None;
+        }
         // SAFETY: the program's list, as it hands it to exec.
         let given = || unsafe { entries(list) };
         let is_disabled = given().any(|t| value_of(t, b"PROCSYS_DISABLE") == Some(b"1"));
@@ -155,6 +198,10 @@ impl Completion {
         let own = kept().map(<[u8]>::len).next().unwrap_or(0);
         let joined = others.map_or(0, |t| t.len() + own + 2);
         let words = (given().count() + MOST + 1) * size_of::<usize>();
+        if words + joined > room {
+            config::say(b"an environment of too many variables is not completed", &[]);
+            return None;
+        }
         Some(Self { list, others: others.and_then(|o| value_of(o, PRELOAD)), words, joined })
     }
 
@@ -212,25 +259,20 @@ fn is_there() -> bool {
 /// The completed list is on the stack, as libc's own exec functions have theirs:
 /// nothing can be allocated here (a vfork child), or given back (exec).
 pub(crate) fn completed(list: *const *const u8, f: &mut dyn FnMut(*const *const u8)) {
-    let Some(completion) = Completion::of(list) else { return f(list) };
+    let Some(completion) = Completion::of(list, ON_STACK) else { return f(list) };
     stack::with_room(completion.words + completion.joined, &mut |room| {
         // SAFETY: the room is as long as that, and aligned.
         f(unsafe { completion.write(room) });
     });
 }
 
-/// As [`completed`], in a buffer; `None` where the list is to stay as it is. One
-/// that is too long for the buffer stays, too, which is said.
+/// As [`completed`], in a buffer; `None` where the list is to stay as it is.
 pub(crate) fn completed_in(
     list: *const *const u8,
     room: *mut u8,
     len: usize,
 ) -> Option<*const *const u8> {
-    let completion = Completion::of(list)?;
-    if completion.words + completion.joined > len {
-        config::say(b"an environment of too many variables is not completed", &[]);
-        return None;
-    }
+    let completion = Completion::of(list, len)?;
     // SAFETY: there is room, and the shim's buffers are aligned to a page.
     Some(unsafe { completion.write(room) })
 }

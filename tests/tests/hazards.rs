@@ -187,6 +187,7 @@ hazards! {
     clone_stack_zero: "clone_stack_zero.c",
     descriptors: "descriptors.c",
     eintr: "eintr.c",
+    exec_bad_environment: "exec_bad_environment.c",
     exec_loop: "exec_loop.c",
     exec_over_threads: "exec_over_threads.c",
     file_limit: "file_limit.c",

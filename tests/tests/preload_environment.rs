@@ -160,6 +160,22 @@ fn what_cannot_be_read_ends_the_program_before_main() {
     }
 }
 
+/// More variables of ours than the library keeps; disabled, it does not mind.
+#[test]
+fn too_many_variables() {
+    let many = || {
+        let mut command = preloaded("/bin/echo", &["main ran"]);
+        command.envs((0..8).map(|n| (format!("PROCSYS_{n}"), "1")));
+        command
+    };
+    let outcome = finish(many());
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""));
+    assert_eq!(outcome.stderr, "procsys: more than seven variables PROCSYS_*\n");
+    let mut disabled = preloaded("/bin/echo", &["main ran"]);
+    disabled.env("PROCSYS_DISABLE", "1").envs((0..8).map(|n| (format!("PROCSYS_N{n}"), "1")));
+    assert_eq!(finish(disabled).stdout, "main ran\n");
+}
+
 #[test]
 fn rules_are_read_traced_and_disabled() {
     let folder = Folder::new("preload-rules");

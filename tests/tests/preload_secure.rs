@@ -56,6 +56,8 @@ impl Bench {
             command.env("LD_PRELOAD", preload);
         }
         if let Some(user) = user {
+            // More than the library would take in any other program.
+            command.envs((0..8).map(|n| (format!("PROCSYS_{n}"), "1")));
             command.uid(user).gid(user);
         }
         let outcome: Outcome = finish(command);
