@@ -71,6 +71,10 @@ fn walk(path: &[u8], done: &mut Path) -> Result<(), c_int> {
             &[done.bytes.as_mut_ptr() as usize, PATH_MAX],
         ));
         done.truncate(usize::try_from(size - 1).map_err(|_| errno())?);
+        // `(unreachable)`: it lies outside of the root (getcwd(2)).
+        if done.bytes.first() != Some(&b'/') {
+            return Err(ENOENT);
+        }
         if done.len == 1 {
             done.truncate(0);
         }
@@ -164,13 +168,15 @@ fn allocate(size: usize) -> *mut u8 {
     unsafe { next::call(address, [size, 0, 0, 0, 0, 0]) as *mut u8 }
 }
 
-fn realpath_by(next: &Next<'_>, path: usize, out: *mut u8, more: usize) -> *mut u8 {
+/// `room` is the size of `out` where it is known; libc ends the program if that is
+/// too little.
+fn realpath_by(next: &Next<'_>, path: usize, out: *mut u8, room: usize) -> *mut u8 {
     let before = errno();
-    if path != 0 && redirect::is_any() {
+    if path != 0 && redirect::is_any() && room >= PATH_MAX {
         return resolve(path, out, before);
     }
     // SAFETY: realpath's arguments, of which the one in question takes what it has.
-    let result = unsafe { next.call([path, out as usize, more, 0, 0, 0]) }.unwrap_or(0) as *mut u8;
+    let result = unsafe { next.call([path, out as usize, room, 0, 0, 0]) }.unwrap_or(0) as *mut u8;
     if result.is_null() && errno() == ENOENT && config::table().is_some() {
         return resolve(path, out, before);
     }
@@ -179,7 +185,7 @@ fn realpath_by(next: &Next<'_>, path: usize, out: *mut u8, more: usize) -> *mut 
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn realpath(path: usize, out: *mut u8) -> *mut u8 {
-    realpath_by(&next!("realpath"), path, out, 0)
+    realpath_by(&next!("realpath"), path, out, usize::MAX)
 }
 
 #[unsafe(no_mangle)]
@@ -189,5 +195,5 @@ unsafe extern "C" fn __realpath_chk(path: usize, out: *mut u8, room: usize) -> *
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn canonicalize_file_name(path: usize) -> *mut u8 {
-    realpath_by(&next!("canonicalize_file_name"), path, core::ptr::null_mut(), 0)
+    realpath_by(&next!("canonicalize_file_name"), path, core::ptr::null_mut(), usize::MAX)
 }

@@ -158,7 +158,8 @@ fn meaning(nr: usize, address: usize) -> Meaning {
     let Some(end) = start(address) else { return Meaning::Other };
     // SAFETY: memory that can be read; it is the program's, as in libc's own functions.
     let room = unsafe { core::slice::from_raw_parts(address as *const u8, end - address) };
-    let Some(len) = room.iter().position(|&b| b == 0) else { return Meaning::Unknown };
+    let len = room.iter().take(PATH_MAX).position(|&b| b == 0);
+    let Some(len) = len else { return Meaning::Unknown };
     let text = room.get(..len).unwrap_or_default();
     for redirect in list.iter().flatten() {
         if let Some(rest) = below(redirect.from, text) {
