@@ -147,12 +147,8 @@ impl Source<'_> {
             "retry" => fields.retry()?,
             "ignore" => {
                 fields.reject_unknown(&["call", "on", "when"])?;
-                let call = fields.call()?;
-                if calls::name(call) == Some("writev") {
-                    return Err(fields.error("call", "call `writev`: its success has no number"));
-                }
-                let action = Action::Ignore { call, when: fields.clauses("when")? };
-                (fields.errnos(None)?, action)
+                let call = fields.call(&["writev"], "its success has no number")?;
+                (fields.errnos(None)?, Action::Ignore { call, when: fields.clauses("when")? })
             }
             "report" => fields.report()?,
             other => {
@@ -257,8 +253,11 @@ impl<'a> Fields<'a> {
         names.into_iter().map(number).collect()
     }
 
-    fn call(&self) -> Result<calls::Nr, Error> {
+    fn call(&self, but: &[&str], why: &str) -> Result<calls::Nr, Error> {
         let name = self.text("call")?;
+        if but.contains(&name.as_str()) {
+            return Err(self.error("call", format!("call `{name}`: {why}")));
+        }
         calls::by_name(&name).ok_or_else(|| {
             self.error(
                 "call",
@@ -358,7 +357,8 @@ impl<'a> Fields<'a> {
                 self.error("change", "this retry has no `change`: the call would be the same")
             );
         }
-        let action = Action::Retry { call: self.call()?, when: self.clauses("when")?, changes };
+        let call = self.call(&["execve", "execveat"], "a retry starts no program")?;
+        let action = Action::Retry { call, when: self.clauses("when")?, changes };
         Ok((self.errnos(None)?, action))
     }
 
@@ -396,7 +396,8 @@ impl<'a> Fields<'a> {
         let errno = errno::by_name(&name).ok_or_else(|| {
             self.error("errno", format!("errno `{name}`: expected a name such as EFAULT"))
         })?;
-        let action = Action::ReportErrno { call: self.call()?, when: self.clauses("when")?, errno };
+        let (call, when) = (self.call(&[], "")?, self.clauses("when")?);
+        let action = Action::ReportErrno { call, when, errno };
         Ok((self.errnos(None)?, action))
     }
 

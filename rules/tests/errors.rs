@@ -175,6 +175,11 @@ const CASES: &[(&str, &str)] = &[
         "[[rule]]\nname = \"a\"\naction = \"retry\"\ncall = \"mout\"\non = [\"EINVAL\"]\nchange = [{ arg = 0, set = 1 }]\n",
         "x.toml:4: call `mout`: expected the name of a system call that rules reach",
     ),
+    // It would inherit the hook's signal mask, in which everything is blocked.
+    (
+        "[[rule]]\nname = \"a\"\naction = \"retry\"\ncall = \"execveat\"\non = [\"EINVAL\"]\nchange = [{ arg = 4, clear_bits = 1 }]\n",
+        "x.toml:4: call `execveat`: a retry starts no program",
+    ),
     (
         "[[rule]]\nname = \"a\"\naction = \"retry\"\ncall = \"mount\"\non = [\"EINVAL\"]\nchange = [{ arg = 6, set = 1 }]\n",
         "x.toml:6: `change`: expected `arg`, the argument's position from 0 to 5",
