@@ -65,9 +65,10 @@ impl Input {
         self.metadata.mode() & 0o777
     }
 
-    /// Whether the file is setuid or setgid.
-    pub fn is_setuid(&self) -> bool {
-        self.metadata.mode() & 0o6000 != 0
+    /// Whether the file gives rights to who runs it: it is setuid or setgid, or has
+    /// capabilities (capabilities(7)). No output does.
+    pub fn gives_rights(&self) -> bool {
+        self.metadata.mode() & 0o6000 != 0 || has_capabilities(&self.file)
     }
 
     /// Refuses an output that is the input itself.
@@ -94,6 +95,12 @@ fn refuse(own: &Metadata, input: &Path, output: &Path) -> Result<(), Error> {
         return Err(Error::Io(format!("{output}: output equals input {input}")));
     }
     Ok(())
+}
+
+fn has_capabilities(file: &File) -> bool {
+    let name = c"security.capability".as_ptr();
+    // SAFETY: a descriptor that is open, a string that ends in NUL, and no room for the value.
+    unsafe { libc::fgetxattr(file.as_raw_fd(), name, std::ptr::null_mut(), 0) > 0 }
 }
 
 /// An error of the operating system, with the path and without its number.

@@ -97,7 +97,7 @@ pub(crate) fn patch_to(
     sockets::check(&file, &set.rules)?;
     let Some(output) = output.filter(|_| !options.dry_run) else {
         let (report, _) = transform(&file, set, options)?;
-        return Ok(Report { dropped_setuid: file.is_setuid(), time: start.elapsed(), ..report });
+        return Ok(Report { dropped_setuid: file.gives_rights(), time: start.elapsed(), ..report });
     };
     let original = original(&file)?;
     let scratch = Some(files::directory(output)).filter(|directory| directory.is_dir());
@@ -120,7 +120,7 @@ pub(crate) fn patch_to(
         copy.put(file.mode())?;
         Ok::<_, Error>(report)
     })?;
-    Ok(Report { dropped_setuid: file.is_setuid(), time: start.elapsed(), ..report })
+    Ok(Report { dropped_setuid: file.gives_rights(), time: start.elapsed(), ..report })
 }
 
 /// All stages but reading and writing the file.

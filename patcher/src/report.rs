@@ -45,7 +45,7 @@ pub struct Report {
     pub shim: &'static str,
     /// Whether the input was patched already, and taken back to its original first.
     pub was_patched: bool,
-    /// Whether the input was setuid or setgid, which the output is not.
+    /// Whether the input was setuid or setgid or had capabilities, and the output is not.
     pub dropped_setuid: bool,
     /// What became of the archive in a k3s release file.
     pub archive: Option<Carried>,

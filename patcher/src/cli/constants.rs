@@ -60,5 +60,5 @@ fn rewrite(
     if let Some(output) = output {
         files::put_in_place(output, &bytes, file.mode())?;
     }
-    Ok(Report { dropped_setuid: file.is_setuid(), time: start.elapsed(), ..report })
+    Ok(Report { dropped_setuid: file.gives_rights(), time: start.elapsed(), ..report })
 }

@@ -82,7 +82,9 @@ fn line(job: &Job, result: &Result<Report, Error>, options: &Options) {
         report.sites
     ));
     if report.dropped_setuid {
-        eprintln!("procsys-patch: warning: {input} is setuid or setgid, its output is not");
+        eprintln!(
+            "procsys-patch: warning: {input} is setuid or setgid or has file capabilities, its output is not and has none"
+        );
     }
 }
 

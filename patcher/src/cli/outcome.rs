@@ -64,7 +64,7 @@ pub(super) struct Done<'a> {
     pub(super) report: &'a dyn Display,
     /// The report, for machines, if it was asked for.
     pub(super) json: Option<Value>,
-    /// Whether the input's setuid or setgid bit was left out.
+    /// Whether the input's setuid or setgid bit, or its capabilities, were left out.
     pub(super) dropped_setuid: bool,
 }
 
@@ -81,7 +81,9 @@ pub(super) fn done(done: &Done<'_>) -> ExitCode {
     }
     say(format_args!("{report}\n"));
     if *dropped_setuid {
-        eprintln!("procsys-patch: warning: the input is setuid or setgid, the output is not");
+        eprintln!(
+            "procsys-patch: warning: the input is setuid or setgid or has file capabilities, the output is not and has none"
+        );
     }
     ExitCode::SUCCESS
 }

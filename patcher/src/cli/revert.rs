@@ -50,7 +50,7 @@ fn reverted(file: &Path, output: &Path) -> Result<Written, Error> {
     Ok(Written {
         digest: note::hex(&note::digest(&original)),
         length: original.len(),
-        dropped_setuid: input.is_setuid(),
+        dropped_setuid: input.gives_rights(),
     })
 }
 
@@ -75,7 +75,9 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     outcome::say(format_args!("{} → {}\n", file.display(), output.display()));
     outcome::say(format_args!("  original  {} bytes, sha256 {}\n", written.length, written.digest));
     if written.dropped_setuid {
-        eprintln!("procsys-patch: warning: the input is setuid or setgid, the output is not");
+        eprintln!(
+            "procsys-patch: warning: the input is setuid or setgid or has file capabilities, the output is not and has none"
+        );
     }
     ExitCode::SUCCESS
 }

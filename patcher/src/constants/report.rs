@@ -32,7 +32,7 @@ pub struct Report {
     pub output_len: usize,
     /// Whether the input was patched already, and taken back to its original first.
     pub was_patched: bool,
-    /// Whether the input was setuid or setgid, which the output is not.
+    /// Whether the input was setuid or setgid or had capabilities, and the output is not.
     pub dropped_setuid: bool,
     /// How long it took.
     pub time: Duration,
