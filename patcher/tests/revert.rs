@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -112,4 +113,30 @@ fn what_does_not_come_back_whole_is_refused() {
 
 fn section(file: &[u8], name: &str) -> std::ops::Range<usize> {
     procsys_patcher::patched::read::section(file, name).expect("the section is there")
+}
+
+/// An installer, say, that holds a patched runc: the note in it is another file's.
+#[test]
+fn a_file_that_carries_a_patched_one_is_not_patched() {
+    let place = Place::new();
+    let hello = place.compile("hello", HELLO, BARE);
+    let (patched, output) = (place.path("patched"), place.path("output"));
+    patch_with(&hello, &patched, &[]);
+    let carried = format!("{HELLO}\n    .section .rodata\n    .incbin \"{}\"\n", patched.display());
+    let carrier = place.compile("carrier", &carried, BARE);
+    for command in ["revert", "verify"] {
+        let output = [OsStr::new("-o"), output.as_os_str()];
+        let more = output.into_iter().filter(|_| command == "revert");
+        let error =
+            one_error(&patch([OsStr::new(command), carrier.as_os_str()].into_iter().chain(more)));
+        assert!(error.contains("not patched by procsys-patch"), "{command}: {error}");
+    }
+    let said = success(&patch(["inspect".as_ref(), carrier.as_os_str(), "--json".as_ref()]));
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    assert!(said["patched"].is_null(), "{said:#}");
+    // Patched itself, it comes back whole.
+    patch_with(&carrier, &output, &[]);
+    let back = place.path("back");
+    success(&revert_to(&output, &back));
+    assert!(bytes(&back) == bytes(&carrier));
 }

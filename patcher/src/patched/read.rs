@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::locator;
 use crate::emit::note::{self, Claims};
 use crate::error::Error;
 use crate::inspect::linkage;
@@ -19,6 +20,14 @@ pub const RULES: &str = ".procsys.rules";
 pub const ARCHIVE: &str = ".procsys.archive";
 /// Bytes before the old bytes of a change: offset u64, length u32.
 pub const UNDO_HEADER: usize = 12;
+
+/// Where the file's header says where the section headers are, how many there are, and
+/// which has their names.
+const SHOFF: usize = 40;
+const SHNUM: usize = 60;
+const SHSTRNDX: usize = 62;
+/// What that one is called.
+const NAMES: &[u8] = b".shstrtab\0";
 
 /// One change in place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +50,19 @@ pub struct Patched<'a> {
     pub changes: Vec<Change<'a>>,
 }
 
-/// Whether the file holds a note of procsys, in whatever state.
+/// Whether the file holds a note of procsys, in whatever state, that is its own.
 pub fn is_patched(bytes: &[u8]) -> bool {
-    section(bytes, note::SECTION).is_some() || by_owner(bytes).is_some()
+    section(bytes, note::SECTION).is_some() || by_owner(bytes).is_some() && !is_carrier(bytes)
+}
+
+/// Whether a note is that of another file, which this one carries as data: its own
+/// sections are as they should be, none is ours, and the note's sums are not its own.
+fn is_carrier(bytes: &[u8]) -> bool {
+    let all = || names(bytes).into_iter().flatten();
+    let own = number(bytes, SHSTRNDX, 2);
+    let is_sane = all().any(|(index, name)| Some(index) == own && name.starts_with(NAMES));
+    let is_ours = all().any(|(_, name)| name.starts_with(b".procsys."));
+    is_sane && !is_ours && !locator::holds(bytes) && locator::repaired(bytes).is_none()
 }
 
 /// What is said of a file that holds none: a copy that was cut short has lost it, since
@@ -78,7 +97,7 @@ impl<'a> Patched<'a> {
     /// # Errors
     /// The part that is damaged.
     pub fn read(bytes: &'a [u8]) -> Result<Option<Self>, String> {
-        let Some(text) = note_text(bytes) else { return Ok(None) };
+        let Some(text) = note_text(bytes).filter(|_| is_patched(bytes)) else { return Ok(None) };
         let claims = Claims::parse(&String::from_utf8_lossy(&bytes[text]));
         let claims = claims.ok_or("the note can't be read")?;
         let part = |name: &str| {
@@ -145,22 +164,33 @@ fn changes(mut undo: &[u8]) -> Option<Vec<Change<'_>>> {
 
 /// The place of a section in the file, by its name.
 pub fn section(bytes: &[u8], name: &str) -> Option<Range<usize>> {
-    let field = |index: usize, at: usize, width: usize| {
-        let table = number(bytes, 40, 8)?;
-        number(bytes, table.checked_add(index.checked_mul(64)?)?.checked_add(at)?, width)
-    };
-    let place = |index: usize| {
-        let start = field(index, 24, 8)?;
-        let end = start.checked_add(field(index, 32, 8)?)?;
-        (end <= bytes.len()).then_some(start..end)
-    };
-    let names = place(number(bytes, 62, 2)?)?;
-    let count = number(bytes, 60, 2)?;
-    (0..count).rev().find_map(|index| {
-        let own = bytes.get(names.start.checked_add(field(index, 0, 4)?)?..names.end)?;
-        let is_it = own.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0));
-        if is_it { place(index) } else { None }
-    })
+    let is_it =
+        |own: &[u8]| own.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.first() == Some(&0));
+    let (index, _) = names(bytes)?.rev().find(|(_, own)| is_it(own))?;
+    place(bytes, index)
+}
+
+/// The index of each section, and where its name starts.
+fn names(bytes: &[u8]) -> Option<impl DoubleEndedIterator<Item = (usize, &[u8])>> {
+    let names = place(bytes, number(bytes, SHSTRNDX, 2)?)?;
+    let count = number(bytes, SHNUM, 2)?;
+    Some((0..count).filter_map(move |index| {
+        let start = names.start.checked_add(field(bytes, index, 0, 4)?)?;
+        Some((index, bytes.get(start..names.end)?))
+    }))
+}
+
+/// The place of a section in the file, by its index.
+fn place(bytes: &[u8], index: usize) -> Option<Range<usize>> {
+    let start = field(bytes, index, 24, 8)?;
+    let end = start.checked_add(field(bytes, index, 32, 8)?)?;
+    (end <= bytes.len()).then_some(start..end)
+}
+
+/// A number in a section's header.
+fn field(bytes: &[u8], index: usize, at: usize, width: usize) -> Option<usize> {
+    let table = number(bytes, SHOFF, 8)?;
+    number(bytes, table.checked_add(index.checked_mul(64)?)?.checked_add(at)?, width)
 }
 
 fn number(bytes: &[u8], at: usize, width: usize) -> Option<usize> {
