@@ -183,6 +183,9 @@ fn what_is_not_whole_or_older_is_refused() {
     refused("linked", &compressed(&wrong.tar()), &STATIC, why);
     let wrong = Parts { unlisted: true, ..parts() };
     refused("bare", &compressed(&wrong.tar()), &STATIC, "it has no bin/.sha256sums");
+    let wrong = Parts { listed_twice: true, ..parts() };
+    let why = "bin/.sha256sums is in it more than once";
+    refused("twice", &compressed(&wrong.tar()), &STATIC, why);
     refused("plain", &tar, &STATIC, "is not zstd");
     let mut broken = parts();
     let program = broken.files.iter().position(|f| f.0 == "runc").expect("it is there");

@@ -34,6 +34,10 @@ impl Lists {
             let name = format!("{PROGRAMS}{name}");
             let entry = archive.entry(&name).filter(|entry| entry.kind == Kind::File);
             let entry = entry.ok_or_else(|| refuse(format!("it has no {name}, as k3s's has")))?;
+            // k3s unpacks the last; which of them is renewed would be a guess.
+            if archive.entries.iter().filter(|other| other.name == name).count() > 1 {
+                return Err(refuse(format!("{name} is in it more than once")));
+            }
             let bytes = archive.map(&entry.data)?;
             Ok::<_, Error>(String::from_utf8_lossy(&bytes).into_owned())
         };
@@ -49,7 +53,7 @@ impl Lists {
             sums::pairs(&text).map(|(sum, name)| (inside(name), sum.to_owned())).collect();
         for name in sums.keys() {
             if archive.entry(name).is_none_or(|entry| entry.kind != Kind::File) {
-                return Err(refuse(format!("{name} of its {SUMS} is not in it")));
+                return Err(refuse(format!("{name} of its {SUMS} is not a file in it")));
             }
         }
         let own = format!("{PROGRAMS}{SUMS}");

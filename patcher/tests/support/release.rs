@@ -41,6 +41,8 @@ pub(crate) struct Parts {
     pub(crate) linked_wrong: bool,
     /// Without the lists.
     pub(crate) unlisted: bool,
+    /// With the list of digests once more at the end.
+    pub(crate) listed_twice: bool,
 }
 
 impl Parts {
@@ -95,6 +97,13 @@ impl Parts {
             header.set_entry_type(tar::EntryType::Symlink);
             header.set_size(0);
             tar.append_link(&mut header, format!("./bin/{name}"), to).expect("memory suffices");
+        }
+        if self.listed_twice {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(self.sums().len() as u64);
+            let sums = self.sums();
+            let added = tar.append_data(&mut header, "bin/.sha256sums", sums.as_bytes());
+            added.expect("memory suffices");
         }
         tar.into_inner().expect("memory suffices")
     }
