@@ -30,17 +30,20 @@ use crate::scan::targets::Targets;
 
 /// How the functions begin: the look at the flag.
 const LOOK: usize = 3;
-/// What follows in both, up to the `syscall`: the moves.
-const MOVES: [(Code, Register); 9] = [
-    (Code::Mov_rm64_r64, Register::R11),
-    (Code::Mov_rm64_r64, Register::RAX),
-    (Code::Mov_rm64_r64, Register::RDI),
-    (Code::Mov_rm64_r64, Register::RSI),
-    (Code::Mov_rm64_r64, Register::RDX),
-    (Code::Mov_rm64_r64, Register::R10),
-    (Code::Mov_r64_rm64, Register::R8),
-    (Code::Mov_r64_rm64, Register::R9),
-    (Code::Mov_rm64_r64, Register::None),
+/// What follows in both: to, from.
+const MOVES: [(Register, Register); 6] = [
+    (Register::R11, Register::RDI),
+    (Register::RAX, Register::RSI),
+    (Register::RDI, Register::RDX),
+    (Register::RSI, Register::RCX),
+    (Register::RDX, Register::R8),
+    (Register::R10, Register::R9),
+];
+/// And up to the `syscall`: which register is read or written, how far from rsp.
+const ARGUMENTS: [(Code, Register, u64); 3] = [
+    (Code::Mov_r64_rm64, Register::R8, 8),
+    (Code::Mov_r64_rm64, Register::R9, 16),
+    (Code::Mov_rm64_r64, Register::R11, 8),
 ];
 
 /// The form and the instructions to cover, if the site is one of the two.
@@ -74,27 +77,32 @@ impl Shape {
 
 /// What the site has around it, if that is one of the two functions.
 fn shape(site: &Site, targets: &Targets) -> Option<Shape> {
-    let start = site.index.checked_sub(LOOK + MOVES.len())?;
+    let start = site.index.checked_sub(LOOK + MOVES.len() + ARGUMENTS.len())?;
     let run = &site.code[start..site.index];
-    let same = run[LOOK..].iter().zip(MOVES).all(|(i, (code, register))| {
-        let to = if matches!(register, Register::None) { Register::None } else { i.op0_register() };
-        i.code() == code && to == register
+    let (moves, arguments) = run[LOOK..].split_at(MOVES.len());
+    let moved = moves.iter().zip(MOVES).all(|(i, (to, from))| {
+        i.code() == Code::Mov_rm64_r64 && (i.op0_register(), i.op1_register()) == (to, from)
     });
-    let flag =
-        run[0].memory_base() == Register::RDI && run[run.len() - 1].memory_base() == Register::RSP;
+    let read = arguments.iter().zip(ARGUMENTS).all(|(i, (code, register, at))| {
+        i.code() == code
+            && [i.op0_register(), i.op1_register()].contains(&register)
+            && is_at(i, Register::RSP, at)
+    });
+    let flag = run[0].code() == Code::Mov_r32_rm32 && is_at(&run[0], Register::RDI, 0);
     let back = site.code.get(site.index + 1).filter(|i| i.code() == Code::Retnq)?;
-    if !same || !flag || run[0].code() != Code::Mov_r32_rm32 {
+    if !moved || !read || !flag {
         return None;
     }
+    let tested = [run[0].op0_register(); 2];
     let (form, end, last) = match (run[1].code(), run[2].code()) {
         (Code::Test_rm32_r32, Code::Jne_rel8_64)
-            if run[2].near_branch_target() == site.address + 3 =>
+            if [run[1].op0_register(), run[1].op1_register()] == tested
+                && run[2].near_branch_target() == site.address + 3 =>
         {
             (Form::CancellationPoint, site.index, site.address)
         }
         (Code::Test_rm8_imm8, Code::Jne_rel32_64)
-            if run[1].memory_base() == Register::RDI
-                && targets.padding.contains(&back.next_ip()) =>
+            if is_at(&run[1], Register::RDI, 0) && targets.padding.contains(&back.next_ip()) =>
         {
             (Form::CancellationBridge, site.index + 2, back.next_ip())
         }
@@ -102,6 +110,14 @@ fn shape(site: &Site, targets: &Targets) -> Option<Shape> {
     };
     let written = targets.is_relocated(run[0].ip(), last + 1);
     (!written).then_some(Shape { form, covered: start..end, last })
+}
+
+/// Whether an instruction's operand in memory is so far from where a register points.
+fn is_at(instruction: &Instruction, base: Register, displacement: u64) -> bool {
+    let (index, segment) = (instruction.memory_index(), instruction.segment_prefix());
+    instruction.memory_base() == base
+        && instruction.memory_displacement64() == displacement
+        && (index, segment) == (Register::None, Register::None)
 }
 
 /// The part of the covered instructions that the trampoline does.
