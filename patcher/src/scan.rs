@@ -96,11 +96,14 @@ pub fn scan(image: &Image<'_>, functions: &Functions<'_>) -> Result<Scan, Error>
                 }
             };
             match place(&code, address) {
-                Some(Ok(index)) => {
+                Some(Place::Call(index)) => {
                     let code = code.clone();
                     scan.sites.push(Site { address, function: function.clone(), code, index });
                 }
-                Some(Err(())) => scan.inside.push(address),
+                Some(Place::Inside) => scan.inside.push(address),
+                Some(Place::Prefixed) => {
+                    doubts.push(format!("{address:#x}: {function}: {PREFIXED}"))
+                }
                 None => doubts.push(format!(
                     "{address:#x}: {function}: the function can't be decoded up to it"
                 )),
@@ -127,7 +130,7 @@ fn is_inside(segment: u64, bytes: &[u8], function: &Function, address: u64) -> (
             return (false, count);
         }
         if instruction.next_ip() > address {
-            return (true, count);
+            return (instruction.code() != Code::Syscall, count);
         }
     }
     (false, count)
@@ -153,13 +156,28 @@ pub(crate) fn decode(
     decoder.iter().take_while(|i| i.code() != Code::INVALID).collect()
 }
 
-/// Where a pair lies in decoded code: the index of the `syscall` that it is,
-/// the inside of another instruction, or `None` past what was decoded.
-fn place(code: &[Instruction], address: u64) -> Option<Result<usize, ()>> {
+/// Why a `syscall` of more than two bytes is refused: nobody's compiler writes one.
+const PREFIXED: &str = "a syscall with a prefix";
+
+/// What a pair is in decoded code.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    /// The `syscall` of that index.
+    Call(usize),
+    /// A `syscall` that has a prefix before it.
+    Prefixed,
+    /// The inside of another instruction.
+    Inside,
+}
+
+/// Where a pair lies in decoded code; `None` past what was decoded.
+fn place(code: &[Instruction], address: u64) -> Option<Place> {
     let index = code.partition_point(|i| i.ip() <= address).checked_sub(1)?;
     let instruction = &code[index];
+    let is_call = instruction.code() == Code::Syscall;
     if instruction.ip() == address {
-        return Some(if instruction.code() == Code::Syscall { Ok(index) } else { Err(()) });
+        return Some(if is_call { Place::Call(index) } else { Place::Inside });
     }
-    (address < instruction.next_ip()).then_some(Err(()))
+    let place = if is_call { Place::Prefixed } else { Place::Inside };
+    (address < instruction.next_ip()).then_some(place)
 }

@@ -7,7 +7,7 @@
 
 use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic};
 
-use super::{Function, Site, place};
+use super::{Function, PREFIXED, Place, Site, place};
 
 /// How far before the pair decoding starts, in bytes.
 const REACH: u64 = 256;
@@ -28,7 +28,8 @@ pub(super) fn decide(
 ) -> Result<Option<Site>, String> {
     let code = agreed(segment, bytes, address, gap)?;
     Ok(match place(&code, address) {
-        Some(Ok(index)) => {
+        Some(Place::Prefixed) => return Err(PREFIXED.into()),
+        Some(Place::Call(index)) => {
             // What was decoded and kept: jumps from all else count as from outside.
             let start = code.first().map_or(address, Instruction::ip);
             let end = code.last().map_or(address + 2, Instruction::next_ip);
