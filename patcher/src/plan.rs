@@ -114,8 +114,8 @@ pub trait Calls {
     fn asks(&self, nr: u32) -> bool;
 }
 
-/// Plans a detour for every site of a scan, but for [`signal_return`]s that no
-/// table describes.
+/// Plans a detour for every site of a scan, but for [`signal_return`]s that would lose
+/// their bytes.
 ///
 /// # Errors
 /// [`Error::Sites`] with a line for each that has none: address, function, why.
@@ -153,6 +153,9 @@ pub fn plan_within<'s>(
             continue;
         }
         let number = numbers.find(site);
+        if would_spoil_return(site, targets, &number, calls) {
+            continue;
+        }
         let mut chosen = choose(site, targets, floor(&detours), &number, calls);
         if chosen.is_err() && give_way(&mut detours, targets) {
             chosen = choose(site, targets, floor(&detours), &number, calls);
@@ -168,6 +171,14 @@ pub fn plan_within<'s>(
         }
     }
     if doubts.is_empty() { Ok(detours) } else { Err(Error::Sites(doubts)) }
+}
+
+/// Whether a detour would change the bytes of a return from a signal handler.
+fn would_spoil_return(site: &Site, targets: &Targets, number: &Number, calls: &impl Calls) -> bool {
+    let only = signal_return::RT_SIGRETURN;
+    signal_return::is_known(site)
+        && *number == Number::OneOf(vec![only])
+        && (behind(site, targets).is_none() || calls.asks_before(only))
 }
 
 /// The first address that the detours so far leave free.

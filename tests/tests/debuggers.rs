@@ -137,3 +137,32 @@ fn a_go_cpu_profile_says_where_the_time_goes() {
     assert!(outside < 3.0, "{outside} % without callers\n{after}");
     assert_eq!(share(&before, "runtime._ExternalCode"), 0.0, "{before}");
 }
+
+/// gdb knows Go's return from a signal handler by its bytes, as Go's authors mean it to.
+#[test]
+fn gdb_goes_on_from_gos_signal_handler() {
+    let folder = Folder::new("debuggers-go-signal");
+    let [stock, patched] = ["stock", "patched"].map(|n| folder.path().join(n));
+    done(go(&["build", "-o"]).arg(&stock).arg(source("handled.go")));
+    patch(&stock, &patched, &[]);
+    for program in [&stock, &patched] {
+        let script = [
+            "set debuginfod enabled off",
+            "handle SIGUSR1 nostop noprint",
+            "handle SIGURG nostop noprint",
+            "break runtime.sighandler",
+            "run",
+            "bt",
+        ];
+        let mut command = Command::new("gdb");
+        command.args(["-nx", "-batch"]).args(script.iter().flat_map(|line| ["-ex", *line]));
+        let said = done(command.arg(program)).stdout;
+        let handler = said.find("<signal handler called>");
+        let below = handler.map(|at| functions(&said[at..]));
+        // Whom it interrupted: a function of Go's.
+        let interrupted = below.is_some_and(|names| {
+            names.first().is_some_and(|name| name.contains('.') && !name.starts_with('?'))
+        });
+        assert!(interrupted, "{}:\n{said}", program.display());
+    }
+}

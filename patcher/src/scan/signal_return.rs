@@ -1,12 +1,12 @@
-//! The return from a signal handler, where nothing describes it.
+//! The return from a signal handler, which keeps its bytes.
 //!
-//! A C library points the kernel to a few bytes that call rt_sigreturn. No table
-//! describes them in dietlibc and valgrind, and what is before and behind them
-//! need not read as code. They are known by their bytes, as libgcc and gdb know
-//! them (libgcc, config/i386/linux-unwind.h), and keep them: the call does not
-//! return, and no rule is about it.
+//! A C library, and Go's runtime, point the kernel to a few bytes that call
+//! rt_sigreturn. libgcc and gdb know them by these bytes, and go on to who was
+//! interrupted (libgcc, config/i386/linux-unwind.h; gdb, amd64-linux-tdep.c). The call
+//! does not return, and no rule is about it. In dietlibc and valgrind no table describes
+//! them, and what is before and behind them need not read as code.
 
-use iced_x86::{Decoder, DecoderOptions};
+use iced_x86::{Code, Decoder, DecoderOptions, Register};
 
 use super::{Function, Site};
 
@@ -31,7 +31,16 @@ pub(super) fn site(segment: u64, bytes: &[u8], at: usize) -> Option<Site> {
     Some(Site { address: end - 2, function, code, index: 1 })
 }
 
-/// Whether a site is one of these: it keeps its bytes.
+/// Whether a site that a table describes has those bytes.
+pub fn is_known(site: &Site) -> bool {
+    let number = site.index.checked_sub(1).map(|before| &site.code[before]);
+    number.is_some_and(|i| {
+        let moves = [(Code::Mov_rm64_imm32, Register::RAX), (Code::Mov_r32_imm32, Register::EAX)];
+        moves.contains(&(i.code(), i.op0_register())) && i.immediate32() == RT_SIGRETURN
+    })
+}
+
+/// Whether a site is one that no table describes.
 pub fn is_alone(site: &Site) -> bool {
     site.code.len() == 2 && site.function.name.as_deref() == Some(NAME)
 }

@@ -3,6 +3,7 @@
 // another function starts.
 //#Strip
 //#ExpectSites: 6
+//#ExpectSignalReturns: 1
 //#ExpectExit: 7
     .macro filling
     .rept 30
