@@ -103,3 +103,38 @@ fn the_programs_own_unwinder_finds_what_it_did() {
         }
     }
 }
+
+/// Builds a program of tests/programs/debugger: stock and patched.
+fn both(folder: &Path, compiler: &str, flags: &[&str], name: &str) -> [PathBuf; 2] {
+    let [stock, patched] = ["stock", "patched"].map(|n| folder.join(n));
+    let source = root().join("tests/programs/debugger").join(name);
+    let outcome = run(Command::new(compiler).args(flags).arg("-o").args([&stock, &source]), LIMIT);
+    assert!(outcome.success(), "{outcome}");
+    patch(&stock, &patched, &[]);
+    [stock, patched]
+}
+
+/// A signal may come between any two instructions, also those that a detour moved, of
+/// which each may push or pop.
+#[test]
+fn every_moved_instruction_has_its_callers() {
+    let folder = Folder::new("unwinding-steps");
+    for linkage in LINKAGES {
+        let flags = [&["-O1", "-mno-red-zone"], linkage].concat();
+        for program in both(folder.path(), "gcc", &flags, "steps.c") {
+            let outcome = run(&mut Command::new(&program), LIMIT);
+            assert_eq!(outcome.stdout, "stepped, 0 lost\n", "{linkage:?} {program:?}\n{outcome}");
+        }
+    }
+}
+
+/// libgcc knows the return from a handler by its bytes where there are no rows of it.
+#[test]
+fn a_handler_on_musl_finds_who_was_interrupted() {
+    let folder = Folder::new("unwinding-musl");
+    let flags = ["-O1", "-static", "-funwind-tables", "-Wl,--eh-frame-hdr"];
+    for program in both(folder.path(), "musl-gcc", &flags, "handler.c") {
+        let outcome = run(&mut Command::new(&program), LIMIT);
+        assert_eq!(outcome.stdout, "main\n", "{program:?}\n{outcome}");
+    }
+}

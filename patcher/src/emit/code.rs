@@ -19,6 +19,8 @@ enum Reference {
 pub(super) struct Code {
     /// The bytes so far.
     pub(super) bytes: Vec<u8>,
+    /// Where the stack is as it is at another address, of the program: here, there.
+    pub(super) marks: Vec<(u64, u64)>,
     base: u64,
     labels: Vec<Option<u64>>,
     references: Vec<(usize, Label, Reference)>,
@@ -26,7 +28,13 @@ pub(super) struct Code {
 
 impl Code {
     pub(super) fn new(base: u64) -> Self {
-        Self { bytes: Vec::new(), base, labels: Vec::new(), references: Vec::new() }
+        let (labels, references) = (Vec::new(), Vec::new());
+        Self { bytes: Vec::new(), marks: Vec::new(), base, labels, references }
+    }
+
+    /// Says that the stack is at an address as it is at one of the program.
+    pub(super) fn mark(&mut self, here: u64, there: u64) {
+        self.marks.push((here, there));
     }
 
     /// The address of the next byte.

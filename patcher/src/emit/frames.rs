@@ -2,8 +2,8 @@
 //! as a section that is not loaded, and for the program's own unwinder (`eh_frame.rs`).
 //!
 //! A trampoline runs on the stack of its site, as the site left it: its rows are
-//! the site's own, from `.eh_frame` for C and from Go's table of stack sizes. A
-//! call that was redirected waits in the shim, and goes on where the slot says.
+//! the site's own, from `.eh_frame` for C and from Go's table of stack sizes, and those of
+//! the instructions that were moved to it, which may push and pop. A call that was redirected waits in the shim, and goes on where the slot says.
 
 use crate::elf::Image;
 use crate::elf::unwind::{Row, Rows};
@@ -36,6 +36,9 @@ const BREG3: u8 = 0x73;
 pub(super) struct Injected<'a> {
     /// The address of each detour's trampoline.
     pub(super) entries: &'a [u64],
+    /// Where in them the stack is as it is at an address of the program, in ascending
+    /// order: here, there.
+    pub(super) marks: &'a [(u64, u64)],
     /// The address after the last trampoline.
     pub(super) end: u64,
     /// The code of the shim in which a redirected call is made: from, to.
@@ -91,12 +94,20 @@ pub(super) fn describe(
     let ends = injected.entries.iter().skip(1).copied().chain([injected.end]);
     let mut open: Option<Run> = None;
     for ((detour, &start), end) in detours.iter().zip(injected.entries).zip(ends) {
-        let Some(row) = row(functions, &rows, detour) else {
+        let row = |there: u64| row(functions, &rows, detour, there);
+        let site = if detour.form == Form::After { detour.start() } else { detour.site.address };
+        let Some(first) = row(site) else {
             all.extend(open.take().map(Run::described));
             continue;
         };
         let run = open.get_or_insert_with(|| Run::new(start));
-        run.add(start, end, &row);
+        run.add(start, end, &first);
+        let inside = injected.marks.partition_point(|mark| mark.0 < start);
+        for &(here, there) in injected.marks[inside..].iter().take_while(|mark| mark.0 < end) {
+            if let Some(row) = row(there) {
+                run.add(here, end, &row);
+            }
+        }
     }
     all.extend(open.map(Run::described));
     all
@@ -117,11 +128,14 @@ pub(super) fn debug_frame(described: &[Described], before: usize) -> Vec<u8> {
     out.bytes
 }
 
-/// The row of a site: of the `syscall`, or of what is covered behind it.
-fn row(functions: &Functions<'_>, rows: &Rows<'_>, detour: &Detour<'_>) -> Option<Row> {
-    let site = detour.site;
-    let address = if detour.form == Form::After { detour.start() } else { site.address };
-    if !site.function.is_go {
+/// The row of an address in the function of a detour's site.
+fn row(
+    functions: &Functions<'_>,
+    rows: &Rows<'_>,
+    detour: &Detour<'_>,
+    address: u64,
+) -> Option<Row> {
+    if !detour.site.function.is_go {
         return rows.at(address);
     }
     let depth = functions.go.as_ref()?.stack_depth(address)?;

@@ -58,6 +58,8 @@ pub(super) struct Contents {
     pub(super) search: Part,
     /// The address of each detour's trampoline.
     pub(super) entries: Vec<u64>,
+    /// Where in them the stack is as it is at an address of the program: here, there.
+    pub(super) marks: Vec<(u64, u64)>,
     /// The address of what they share, behind them.
     pub(super) shared: u64,
 }
@@ -127,6 +129,7 @@ pub(super) fn build(
     }
     let shared = code.here();
     tails.write(&mut code, &anchors);
+    let marks = std::mem::take(&mut code.marks);
     let code = code.finish()?;
     let trampolines = Part { offset: start, len: code.len() as u64 };
     bytes.extend_from_slice(&code);
@@ -143,6 +146,7 @@ pub(super) fn build(
         frames: Part::default(),
         search: Part::default(),
         entries,
+        marks,
         shared,
     })
 }
@@ -154,6 +158,7 @@ impl Contents {
         let replace = symbols.find(|s| s.0 == "procsys_replace");
         Injected {
             entries: &self.entries,
+            marks: &self.marks,
             end: self.shared,
             replace: replace.map(|(_, at, size)| (base + at, base + at + size)),
         }

@@ -240,22 +240,38 @@ fn ends(instructions: &[Instruction]) -> bool {
 }
 
 /// Writes instructions for their new place: as the bytes that they are, unless
-/// they depend on where that is.
+/// they depend on where that is. Each may change how far away the return address is, so
+/// each is marked, and what follows.
 pub(super) fn moved(
     code: &mut Code,
     image: &Image<'_>,
     instructions: &[Instruction],
 ) -> Result<(), String> {
-    let Some(first) = instructions.first() else { return Ok(()) };
+    let [first, ..] = instructions else { return Ok(()) };
     let ways: Option<Vec<_>> = instructions.iter().map(|i| Moved::of(image, i)).collect();
-    if let Some(ways) = ways {
-        ways.into_iter().for_each(|way| way.write(code));
-        return Ok(());
+    match ways {
+        Some(ways) => {
+            for (way, instruction) in ways.into_iter().zip(instructions) {
+                code.mark(code.here(), instruction.ip());
+                way.write(code);
+            }
+        }
+        None => {
+            let block = InstructionBlock::new(instructions, code.here());
+            let options = BlockEncoderOptions::RETURN_NEW_INSTRUCTION_OFFSETS;
+            let block = BlockEncoder::encode(64, block, options)
+                .map_err(|e| format!("instructions at {:#x} can't be moved: {e}", first.ip()))?;
+            let offsets = block.new_instruction_offsets.iter().zip(instructions);
+            // One that was made anew, a jump, has none.
+            for (&offset, instruction) in offsets.filter(|(offset, _)| **offset != u32::MAX) {
+                code.mark(code.here() + u64::from(offset), instruction.ip());
+            }
+            code.raw(&block.code_buffer);
+        }
     }
-    let block = InstructionBlock::new(instructions, code.here());
-    let block = BlockEncoder::encode(64, block, BlockEncoderOptions::NONE)
-        .map_err(|e| format!("instructions at {:#x} can't be moved: {e}", first.ip()))?;
-    code.raw(&block.code_buffer);
+    let last = &instructions[instructions.len() - 1];
+    let next = if ends(instructions) { first.ip() } else { last.next_ip() };
+    code.mark(code.here(), next);
     Ok(())
 }
 
