@@ -7,6 +7,7 @@
 
 mod branches;
 mod budget;
+mod computed;
 mod functions;
 pub mod signal_return;
 pub mod targets;

@@ -167,6 +167,38 @@ fn a_site_that_cannot_be_detoured_is_told_apart() {
     assert_eq!(report["can_be_patched"], false);
 }
 
+/// A number is known only if it is so on every way to the site: also on that of a table
+/// which leads where a jump of the function leads, too.
+#[test]
+fn a_call_is_not_named_by_some_of_the_ways_to_it() {
+    let place = Place::new();
+    let source = "
+        .globl _start
+        .type _start,@function
+    _start: mov $39, %eax
+        lea table(%rip), %rdx
+        movslq (%rdx,%rdi,4), %rcx
+        add %rdx, %rcx
+        jmp *%rcx
+    1:  mov $2, %eax
+        jmp 2f
+        mov $2, %eax
+    2:  syscall
+        mov $7, %edi
+        mov $60, %eax
+        syscall
+        .size _start, . - _start
+        .section .rodata
+    table: .long 1b - table, 2b - table
+        .data
+        .quad 1
+    ";
+    let report = inspect(&place.compile("table", source, BARE));
+    let sites = report["sites"].as_array().expect("a list");
+    let calls: Vec<_> = sites.iter().map(|s| texts(&s["calls"])).collect();
+    assert_eq!(calls, [vec![], vec!["exit"]]);
+}
+
 #[test]
 fn dynamic_files_are_told_their_door() {
     let place = Place::new();

@@ -11,6 +11,7 @@
 //! - `//#ExpectOutput: TEXT`: the line that both print;
 //! - `//#ExpectRefusal: TEXT`: the patcher refuses, and says this; `{symbol}` is
 //!   the symbol's address. May be given more than once;
+//! - `//#Link: FLAG`: one more flag for the linker;
 //! - `//#Strip`: the symbols are stripped first.
 //!
 //! Each gets a data segment, which every compiled program has.
@@ -34,6 +35,7 @@ struct Expected {
     exit: Option<i32>,
     output: String,
     refusals: Vec<String>,
+    flags: Vec<String>,
     is_stripped: bool,
 }
 
@@ -51,6 +53,7 @@ fn directives(source: &str) -> Expected {
             "ExpectExit" => expected.exit = Some(number() as i32),
             "ExpectOutput" => expected.output = format!("{value}\n"),
             "ExpectRefusal" => expected.refusals.push(value.to_owned()),
+            "Link" => expected.flags.push(value.to_owned()),
             "Strip" => expected.is_stripped = true,
             _ => panic!("{line}: no such directive"),
         }
@@ -85,7 +88,9 @@ fn has_code(program: &Path, instruction: &str) -> bool {
 fn check(name: &str, source: &str) {
     let place = Place::new();
     let expected = directives(source);
-    let input = place.compile(name, &format!("{source}    .data\n    .quad 1\n"), BARE);
+    let flags: Vec<_> =
+        BARE.iter().copied().chain(expected.flags.iter().map(String::as_str)).collect();
+    let input = place.compile(name, &format!("{source}    .data\n    .quad 1\n"), &flags);
     let symbols = symbols(&input);
     if expected.is_stripped {
         let run = Command::new("strip").arg(&input).status();
@@ -146,5 +151,5 @@ fn every_program_is_as_it_says() {
     }
     assert!(wrong.is_empty(), "{} of {count}: {}", wrong.len(), wrong.join(", "));
     println!("{count} programs");
-    assert!(count >= 14);
+    assert!(count >= 30);
 }

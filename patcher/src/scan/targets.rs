@@ -1,31 +1,30 @@
 //! Where can control come from? No detour may cover an address that is jumped to.
 //!
 //! Four sources are looked at: the direct branches of the function that holds
-//! the site; the tables that its indirect jumps may use; the addresses that the
-//! loader puts into data; and, in all executable bytes, whatever reads as a call
-//! or jump from elsewhere to near a site, unless the function around it says that
-//! it is the inside of another instruction.
+//! the site; the tables that its indirect jumps may use, and the labels of which it takes
+//! the address; the addresses that the loader puts into data; and, in all executable
+//! bytes, whatever reads as a call or jump from elsewhere to near a site, unless the
+//! function around it says that it is the inside of another instruction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, OpKind, Register};
+use iced_x86::{Code, Decoder, DecoderOptions, FlowControl, Instruction, OpKind};
 
-use super::{Budget, Functions, Site, branches, window};
+use super::{Budget, Functions, Site, branches, computed, window};
 use crate::elf::{Image, relocations};
 use crate::error::Error;
 
 /// How far around a site targets are of interest, in bytes.
 pub const REACH: u64 = 48;
-/// The most entries that a jump table is read for.
-const TABLE_MAX: usize = 4096;
 
 /// Addresses to which control may come other than from the instruction before.
 #[derive(Debug, Default)]
 pub struct Targets {
     /// All that are known, near sites and in their functions.
     pub all: BTreeSet<u64>,
-    /// Those in functions that hold sites, to which control comes from outside
-    /// of the function: compilers split off what is seldom run.
+    /// Those in functions that hold sites, to which control comes otherwise than by a
+    /// jump of the function's own: from outside of it (compilers split off what is
+    /// seldom run), by a table, by a call.
     pub from_outside: BTreeSet<u64>,
     /// Bytes of padding behind the return that follows a site: in no function.
     pub padding: BTreeSet<u64>,
@@ -34,6 +33,12 @@ pub struct Targets {
 }
 
 impl Targets {
+    /// Notes that control may come to the address from who knows where.
+    pub(super) fn enter(&mut self, address: u64) {
+        self.all.insert(address);
+        self.from_outside.insert(address);
+    }
+
     /// Whether control may come to the address from elsewhere.
     pub fn contains(&self, address: u64) -> bool {
         self.all.contains(&address)
@@ -80,12 +85,15 @@ pub fn near(
     }
     let windows = Windows::around(image, sites);
     relocated(image, &windows, &mut targets);
+    let mut budget = Budget::new(image.bytes.len());
+    if !computed::undescribed(image, functions, sites, &windows, &mut targets, &mut budget) {
+        return super::too_much("code that no table describes".into());
+    }
     for (start, bytes) in image.code() {
         long_branches(start, bytes, &windows, |source, target, function| {
             let is_outside = source < function.0 || source >= function.1;
             if is_outside && sources.is_instruction(source) {
-                targets.all.insert(target);
-                targets.from_outside.insert(target);
+                targets.enter(target);
             }
         });
     }
@@ -102,7 +110,8 @@ pub fn inside(image: &Image<'_>, sites: &[Site]) -> Result<Targets, Error> {
     let mut budget = Budget::new(image.bytes.len());
     for in_one in sites.chunk_by(|a, b| a.function.start == b.function.start) {
         let site = &in_one[0];
-        if !of_function(image, site, &mut targets.all, &mut budget) {
+        direct(site, &mut targets);
+        if !computed::of_function(image, site, &mut targets, &mut budget) {
             return super::too_much(format!("{:#x}: {}", site.address, site.function));
         }
     }
@@ -130,8 +139,7 @@ fn relocated(image: &Image<'_>, windows: &Windows, targets: &mut Targets) {
             targets.relocated.insert(relocation.address);
         }
         if let Some(target) = relocation.target.filter(|&t| windows.find(t).is_some()) {
-            targets.all.insert(target);
-            targets.from_outside.insert(target);
+            targets.enter(target);
         }
     });
 }
@@ -141,8 +149,9 @@ struct Sources<'a, 'f> {
     image: &'a Image<'a>,
     functions: &'a Functions<'f>,
     look: Look,
-    /// For each function looked at, where its instructions start.
-    decoded: BTreeMap<u64, BTreeSet<u64>>,
+    /// For each function looked at, where its instructions start, and up to where
+    /// that is known.
+    decoded: BTreeMap<u64, (BTreeSet<u64>, u64)>,
     budget: Budget,
 }
 
@@ -159,12 +168,18 @@ impl Sources<'_, '_> {
         if !self.decoded.contains_key(&function.start) && !self.budget.instructions(len) {
             return true;
         }
-        let starts = self.decoded.entry(function.start).or_insert_with(|| {
+        let (starts, end) = self.decoded.entry(function.start).or_insert_with(|| {
             let mut decoder =
                 Decoder::with_ip(64, &code[..len], function.start, DecoderOptions::NONE);
-            decoder.iter().map(|i| i.ip()).collect()
+            let code = decoder.iter().take_while(|i| i.code() != Code::INVALID);
+            let (mut starts, mut end) = (BTreeSet::new(), function.start);
+            for instruction in code {
+                starts.extend([instruction.ip(), opcode(&instruction)]);
+                end = instruction.next_ip();
+            }
+            (starts, end)
         });
-        starts.contains(&address)
+        starts.contains(&address) || address >= *end
     }
 
     /// Whether the address, which no table describes, is known to be the inside
@@ -177,9 +192,20 @@ impl Sources<'_, '_> {
     }
 }
 
+/// Where a branch's opcode is: it may have a prefix. The start of any other instruction.
+fn opcode(instruction: &Instruction) -> u64 {
+    let bare = match instruction {
+        i if i.is_jcc_near() => 6,
+        i if i.is_jmp_near() || i.is_call_near() => 5,
+        i if i.is_jcc_short_or_near() || i.is_jmp_short() || i.is_loop() || i.is_jcx_short() => 2,
+        i => i.len() as u64,
+    };
+    instruction.next_ip() - bare
+}
+
 /// The insides of the functions that hold sites, in ascending order. Their first
 /// addresses are left out: everybody calls those.
-struct Windows {
+pub(super) struct Windows {
     /// First address and the one after the last.
     all: Vec<(u64, u64)>,
     /// One bit for each 64 bytes from the first address: whether a function is in them.
@@ -197,7 +223,10 @@ impl Windows {
         let low = code().map(|c| c.0).min().unwrap_or(0);
         let high = code().map(|c| c.1).max().unwrap_or(low);
         // A symbol table may claim more than there is.
-        let inside = |s: &Site| (s.function.start + 1, s.function.end.min(high));
+        let inside = |s: &Site| {
+            let (start, end) = extent(s);
+            (start + 1, end.min(high))
+        };
         let mut all: Vec<_> = sites.iter().map(inside).filter(|w| w.0 < w.1).collect();
         all.dedup();
         let grains = (high - low) / Self::GRAIN + 1;
@@ -213,7 +242,7 @@ impl Windows {
     }
 
     /// The function that has the address inside it.
-    fn find(&self, address: u64) -> Option<(u64, u64)> {
+    pub(super) fn find(&self, address: u64) -> Option<(u64, u64)> {
         let grain = address.wrapping_sub(self.low) / Self::GRAIN;
         let near = self.map.get((grain / 64) as usize).is_some_and(|w| w >> (grain % 64) & 1 == 1);
         if !near {
@@ -224,65 +253,32 @@ impl Windows {
     }
 }
 
-/// Direct branches and jump tables of the function that holds a site; whether
-/// the budget was enough for them.
-fn of_function(
-    image: &Image<'_>,
-    site: &Site,
-    targets: &mut BTreeSet<u64>,
-    budget: &mut Budget,
-) -> bool {
-    let mut has_indirect = false;
-    for instruction in site.code.iter() {
-        if is_near_branch(instruction) {
-            targets.insert(instruction.near_branch_target());
+/// Where what is known of a site's function starts and ends: behind bytes that are no
+/// instruction is the outside.
+pub(super) fn extent(site: &Site) -> (u64, u64) {
+    let end = site.code.last().map_or(site.function.end, Instruction::next_ip);
+    (site.function.start, end.min(site.function.end))
+}
+
+/// The direct branches of the function that holds a site.
+fn direct(site: &Site, targets: &mut Targets) {
+    for instruction in site.code.iter().filter(|i| i.op0_kind() == OpKind::NearBranch64) {
+        let target = instruction.near_branch_target();
+        match instruction.flow_control() {
+            FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch => {
+                targets.all.insert(target);
+            }
+            _ => targets.enter(target),
         }
-        has_indirect |= instruction.flow_control() == FlowControl::IndirectBranch;
     }
-    if !has_indirect {
-        return true;
-    }
-    let tables: BTreeSet<_> = site.code.iter().filter_map(|i| data_address(image, i)).collect();
-    tables.into_iter().all(|table| budget.entries(table_entries(image, site, table, targets)))
-}
-
-fn is_near_branch(instruction: &Instruction) -> bool {
-    matches!(instruction.op0_kind(), OpKind::NearBranch64)
-}
-
-/// The address outside of code that an instruction takes or jumps through.
-fn data_address(image: &Image<'_>, instruction: &Instruction) -> Option<u64> {
-    let has_memory = (0..instruction.op_count()).any(|i| instruction.op_kind(i) == OpKind::Memory);
-    if !has_memory {
-        return None;
-    }
-    let is_based = !matches!(instruction.memory_base(), Register::None | Register::RIP);
-    let address = instruction.memory_displacement64();
-    (!is_based && address != 0 && !image.is_code(address)).then_some(address)
-}
-
-/// Reads a table as both compilers write it: 32-bit offsets from the table, and
-/// 64-bit addresses. What does not lead into the function ends it. Gives how many
-/// there were.
-fn table_entries(image: &Image<'_>, site: &Site, table: u64, targets: &mut BTreeSet<u64>) -> usize {
-    let Some(bytes) = image.at(table) else { return 0 };
-    let mut count = 0;
-    let counted = |_: &u64| count += 1;
-    let inside = |t: &u64| (site.function.start..site.function.end).contains(t);
-    let relative = bytes.as_chunks::<4>().0.iter().take(TABLE_MAX);
-    let relative = relative.map(|e| table.wrapping_add_signed(i64::from(i32::from_le_bytes(*e))));
-    let absolute = bytes.as_chunks::<8>().0.iter().take(TABLE_MAX);
-    let absolute = absolute.map(|e| u64::from_le_bytes(*e));
-    let entries = relative.take_while(inside).chain(absolute.take_while(inside));
-    targets.extend(entries.inspect(counted));
-    count
 }
 
 /// Short jumps near the site, from outside its function.
 fn short_jumps(sources: &mut Sources<'_, '_>, site: &Site, targets: &mut Targets) {
     const SHORT: u64 = 130 + REACH;
     let from = site.address.saturating_sub(SHORT);
-    let outside = |a: u64| a < site.function.start || a >= site.function.end;
+    let (start, end) = extent(site);
+    let outside = |a: u64| a < start || a >= end;
     for address in (from..site.address + SHORT).filter(|&a| outside(a)) {
         let bytes = sources.image.at(address).and_then(<[u8]>::first_chunk);
         let Some(&[opcode, offset]) = bytes else { continue };
@@ -291,8 +287,7 @@ fn short_jumps(sources: &mut Sources<'_, '_>, site: &Site, targets: &mut Targets
         }
         let target = (address + 2).wrapping_add_signed(i64::from(offset as i8));
         if target.abs_diff(site.address) <= REACH && sources.is_instruction(address) {
-            targets.all.insert(target);
-            targets.from_outside.insert(target);
+            targets.enter(target);
         }
     }
 }
