@@ -183,6 +183,9 @@ fn what_is_not_whole_or_older_is_refused() {
     refused("linked", &compressed(&wrong.tar()), &STATIC, why);
     let wrong = Parts { unlisted: true, ..parts() };
     refused("bare", &compressed(&wrong.tar()), &STATIC, "it has no bin/.sha256sums");
+    let wrong = Parts { recorded: Some("runc"), ..parts() };
+    let why = "the header of bin/runc alone does not say its size";
+    refused("recorded", &compressed(&wrong.tar()), &STATIC, why);
     let wrong = Parts { listed_twice: true, ..parts() };
     let why = "bin/.sha256sums is in it more than once";
     refused("twice", &compressed(&wrong.tar()), &STATIC, why);

@@ -41,6 +41,8 @@ pub struct Entry {
     pub kind: Kind,
     /// Where the header starts that says its size.
     header: u64,
+    /// Whether a record before the header says its size, too, and counts (POSIX, pax).
+    has_record: bool,
     /// Where its contents are.
     pub data: Range<u64>,
 }
@@ -115,14 +117,14 @@ impl Archive {
         let mut altered = Altered { archive: self, parts: Vec::new(), len: 0 };
         let mut from = 0;
         for (index, contents) in new {
-            let Entry { name, header, data, .. } = &self.entries[index];
+            let Entry { name, header, data, has_record, .. } = &self.entries[index];
             altered.add(Part::Old(from..*header));
             let mut block = [0; BLOCK as usize];
             let read = self.file.read_exact_at(&mut block, *header);
             read.map_err(|e| crate::files::failed(Path::new("the archive"), &e))?;
             let mut block = Header::from_byte_slice(&block).clone();
-            if block.entry_size().ok() != Some(data.end - data.start) {
-                return Err(damaged(&format!("the header of {name} does not say its size")));
+            if *has_record || block.entry_size().ok() != Some(data.end - data.start) {
+                return Err(damaged(&format!("the header of {name} alone does not say its size")));
             }
             block.set_size(contents.len() as u64);
             block.set_cksum();
@@ -245,7 +247,9 @@ fn entries(file: &File, len: u64) -> io::Result<Vec<Entry>> {
     io::Seek::rewind(&mut &*file)?;
     let mut all = Vec::new();
     for entry in archive.entries_with_seek()? {
-        let entry = entry?;
+        let mut entry = entry?;
+        let records = entry.pax_extensions()?.into_iter().flatten();
+        let has_record = records.flatten().any(|record| record.key_bytes() == b"size");
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let link = entry.link_name_bytes().map(|to| String::from_utf8_lossy(&to).into_owned());
         let kind = match (entry.header().entry_type(), link) {
@@ -259,7 +263,8 @@ fn entries(file: &File, len: u64) -> io::Result<Vec<Entry>> {
             return Err(io::Error::other(format!("{name} ends past its end")));
         };
         let name = super::sums::plain(&name).to_owned();
-        all.push(Entry { name, kind, header: entry.raw_header_position(), data: start..end });
+        let header = entry.raw_header_position();
+        all.push(Entry { name, kind, header, has_record, data: start..end });
     }
     Ok(all)
 }

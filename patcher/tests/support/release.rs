@@ -43,6 +43,8 @@ pub(crate) struct Parts {
     pub(crate) unlisted: bool,
     /// With the list of digests once more at the end.
     pub(crate) listed_twice: bool,
+    /// A file whose size stands in a pax record, too.
+    pub(crate) recorded: Option<&'static str>,
 }
 
 impl Parts {
@@ -77,6 +79,10 @@ impl Parts {
     pub(crate) fn tar(&self) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         let mut add = |name: &str, bytes: &[u8], mode: u32| {
+            if self.recorded == Some(name) {
+                let size = bytes.len().to_string();
+                tar.append_pax_extensions([("size", size.as_bytes())]).expect("memory suffices");
+            }
             let mut header = tar::Header::new_gnu();
             header.set_mode(mode);
             header.set_size(bytes.len() as u64);
