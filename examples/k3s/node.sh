@@ -74,6 +74,9 @@ configure() {
 run() {
     [ -x "$NODE/bin/kubelet" ] || die "nothing in $NODE/bin: node.sh build comes first"
     ! is_up kubelet || die "kubelet is up already"
+    for archive in $IMAGES; do
+        [ -f "$archive" ] || die "$archive is missing"
+    done
     mkdir -p "$NODE/manifests" "$NODE/run"
     configure containerd.toml
     configure kubelet.yaml
