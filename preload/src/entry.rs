@@ -140,7 +140,20 @@ pub(crate) unsafe extern "C" fn with_registers() -> isize {
         "jne 3f",
         "xor eax, eax",
         "jmp [r11]",
-        // Something is looked at.
+        // The first call.
+        "20:",
+        save!(),
+        "mov rdi, r10",
+        "mov rsi, r11",
+        "call {resolve}",
+        load!(),
+        "add rsp, 88",
+        ".cfi_adjust_cfa_offset -88",
+        "jmp 2b",
+        // Something is looked at. From the start of a cache line: elsewhere, as the code
+        // before it grew or shrank, a stat beside a redirect took 1.014 to 1.022 times
+        // stock's.
+        ".p2align 6",
         "3:",
         save!(),
         "mov [rsp + 68], eax",
@@ -241,17 +254,6 @@ pub(crate) unsafe extern "C" fn with_registers() -> isize {
         "mov rcx, rax",
         "call {answered}",
         "jmp 5b",
-        // The first call.
-        "20:",
-        ".cfi_adjust_cfa_offset -88",
-        save!(),
-        "mov rdi, r10",
-        "mov rsi, r11",
-        "call {resolve}",
-        load!(),
-        "add rsp, 88",
-        ".cfi_adjust_cfa_offset -88",
-        "jmp 2b",
         ".cfi_endproc",
         never = const look::NEVER,
         before = const look::PATHS | look::NO_NEXT,
