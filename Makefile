@@ -86,7 +86,7 @@ corpus: build fixtures
 corpus-bounded: build fixtures
 	$(CARGO) test --locked --release -p procsys-tests --test corpus -- --nocapture
 
-# Half an hour of a patched node in gVisor; `make test` watches it for minutes.
+# Half an hour of a patched node in gVisor; `make test` watches it for three minutes.
 node-long: build fixtures
 	PROCSYS_NODE_SECONDS=1800 $(CARGO) test --locked --release -p procsys-tests --test kubelet_gvisor -- --nocapture
 

@@ -39,7 +39,7 @@ const AGAIN: u64 = 20;
 
 #[test]
 fn a_patched_node_stays_up_where_a_stock_one_fails() {
-    let seconds = std::env::var("PROCSYS_NODE_SECONDS").map_or(140, |text| {
+    let seconds = std::env::var("PROCSYS_NODE_SECONDS").map_or(180, |text| {
         text.parse::<u64>().unwrap_or_else(|e| panic!("PROCSYS_NODE_SECONDS={text}: {e}"))
     });
     let share = Share::new("node-gvisor");
