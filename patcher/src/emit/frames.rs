@@ -3,7 +3,8 @@
 //!
 //! A trampoline runs on the stack of its site, as the site left it: its rows are
 //! the site's own, from `.eh_frame` for C and from Go's table of stack sizes, and those of
-//! the instructions that were moved to it, which may push and pop. A call that was redirected waits in the shim, and goes on where the slot says.
+//! the instructions that were moved to it, which may push and pop. A call that was
+//! redirected waits in the shim, and goes on where the slot says.
 
 use crate::elf::Image;
 use crate::elf::unwind::{Row, Rows};

@@ -37,11 +37,27 @@ pub(super) fn of_function(
     if !site.code.iter().any(is_indirect) {
         return true;
     }
-    let inside = |&target: &u64| start < target && target < end;
-    named.into_iter().all(|table| {
-        let entries: Vec<_> = entries(image, table).collect();
-        entries.iter().copied().filter(inside).for_each(|target| targets.enter(target));
-        budget.entries(entries.len())
+    in_tables(image, named, targets, budget, |target| start < target && target < end)
+}
+
+/// Finds where the entries of tables lead that are of interest; whether the budget was
+/// enough.
+fn in_tables(
+    image: &Image<'_>,
+    tables: BTreeSet<u64>,
+    targets: &mut Targets,
+    budget: &mut Budget,
+    is_near: impl Fn(u64) -> bool,
+) -> bool {
+    tables.into_iter().all(|table| {
+        let mut count = 0;
+        for target in entries(image, table) {
+            count += 1;
+            if is_near(target) {
+                targets.enter(target);
+            }
+        }
+        budget.entries(count)
     })
 }
 
@@ -102,12 +118,7 @@ pub(super) fn undescribed(
         tables.extend(named_in(image, low..high));
         read_to = high;
     }
-    tables.into_iter().all(|table| {
-        let entries: Vec<_> = entries(image, table).collect();
-        let near = entries.iter().filter(|&&target| windows.find(target).is_some());
-        near.for_each(|&target| targets.enter(target));
-        budget.entries(entries.len())
-    })
+    in_tables(image, tables, targets, budget, |target| windows.find(target).is_some())
 }
 
 /// The addresses that code may name which nobody has decoded: by `lea`, and, where
