@@ -82,9 +82,7 @@ fn line(job: &Job, result: &Result<Report, Error>, options: &Options) {
         report.sites
     ));
     if report.dropped_setuid {
-        eprintln!(
-            "procsys-patch: warning: {input} is setuid or setgid or has file capabilities, its output is not and has none"
-        );
+        outcome::warn_of_rights(input, "its output");
     }
 }
 

@@ -81,9 +81,14 @@ pub(super) fn done(done: &Done<'_>) -> ExitCode {
     }
     say(format_args!("{report}\n"));
     if *dropped_setuid {
-        eprintln!(
-            "procsys-patch: warning: the input is setuid or setgid or has file capabilities, the output is not and has none"
-        );
+        warn_of_rights("the input", "the output");
     }
     ExitCode::SUCCESS
+}
+
+/// Warns that an input gives rights to who runs it, and its output none.
+pub(super) fn warn_of_rights(input: impl Display, output: &str) {
+    eprintln!(
+        "procsys-patch: warning: {input} is setuid or setgid or has file capabilities, {output} is not and has none"
+    );
 }

@@ -75,9 +75,7 @@ pub(super) fn run(matches: &ArgMatches) -> ExitCode {
     outcome::say(format_args!("{} → {}\n", file.display(), output.display()));
     outcome::say(format_args!("  original  {} bytes, sha256 {}\n", written.length, written.digest));
     if written.dropped_setuid {
-        eprintln!(
-            "procsys-patch: warning: the input is setuid or setgid or has file capabilities, the output is not and has none"
-        );
+        outcome::warn_of_rights("the input", "the output");
     }
     ExitCode::SUCCESS
 }
